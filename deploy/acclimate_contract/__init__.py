@@ -1,0 +1,39 @@
+"""Ground floor: signals, frames and units, and what a policy file says about itself."""
+
+from acclimate_contract.errors import AcclimateError, ConfigError, ContractError
+from acclimate_contract.golden import GOLDEN_TOLERANCE, GoldenSequence
+from acclimate_contract.graph import ACTION_OUTPUT, check_graph
+from acclimate_contract.manifest import (
+    MANIFEST_KEY,
+    SCHEMA_VERSION,
+    Manifest,
+    MemorySpec,
+    RateSpec,
+)
+from acclimate_contract.signals import (
+    QUADROTOR,
+    ROBOT_FAMILIES,
+    ActionSpec,
+    RobotFamily,
+    Signal,
+)
+
+__all__ = [
+    "ACTION_OUTPUT",
+    "GOLDEN_TOLERANCE",
+    "MANIFEST_KEY",
+    "QUADROTOR",
+    "ROBOT_FAMILIES",
+    "SCHEMA_VERSION",
+    "AcclimateError",
+    "ActionSpec",
+    "ConfigError",
+    "ContractError",
+    "GoldenSequence",
+    "Manifest",
+    "MemorySpec",
+    "RateSpec",
+    "RobotFamily",
+    "Signal",
+    "check_graph",
+]

@@ -1,0 +1,47 @@
+"""The golden sequence: inputs and outputs a policy file carries to prove that it computes alike."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+GOLDEN_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenSequence:
+    """A recorded run of the policy with at least one reset of its memory in the middle.
+
+    Attributes:
+        inputs: Signal name -> (steps, *signal shape), SI units, float32.
+        actions: (steps, num_channels), what the policy answered, float32.
+        resets: (steps,), true where the memory is set to its initial value before the step.
+    """
+
+    inputs: dict[str, np.ndarray]
+    actions: np.ndarray
+    resets: np.ndarray
+
+    @property
+    def num_steps(self) -> int:
+        """Number of control steps recorded."""
+        return len(self.actions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists; float32 values survive the round trip exactly."""
+        return {
+            "inputs": {name: values.tolist() for name, values in self.inputs.items()},
+            "actions": self.actions.tolist(),
+            "resets": np.flatnonzero(self.resets).tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "GoldenSequence":
+        """Inverse of `to_json`; raises KeyError, TypeError or ValueError on malformed data."""
+        actions = np.asarray(data["actions"], dtype=np.float32)
+        resets = np.zeros(len(actions), dtype=bool)
+        resets[np.asarray(data["resets"], dtype=np.int64)] = True
+        inputs = {n: np.asarray(v, dtype=np.float32) for n, v in data["inputs"].items()}
+        if not len(actions) or any(len(values) != len(actions) for values in inputs.values()):
+            raise ValueError("golden inputs and actions must have the same, non-zero length")
+        return cls(inputs=inputs, actions=actions, resets=resets)
