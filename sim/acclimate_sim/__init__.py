@@ -1,0 +1,1 @@
+"""Differentiable simulation of parametric robots, batched over robots."""

@@ -1,0 +1,60 @@
+"""Verbs of this package; imports stay light until one runs."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+EXTRA = "sim"
+REQUIRES = ("torch", "mujoco")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotsCfg:
+    """What to list besides the known platforms.
+
+    Attributes:
+        seed: Also show random robots, starting with the one `--robot random --seed SEED` flies.
+        count: How many random robots, with consecutive seeds.
+    """
+
+    seed: int | None = None
+    count: int = 5
+
+
+def robots(cfg: Annotated[RobotsCfg, tyro.conf.arg(name="")]) -> int:
+    """List the robots the simulator knows, and random ones."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from acclimate_contract import ConfigError
+    from acclimate_sim.robots import RANDOM, ROBOTS, load_robot
+
+    if cfg.count < 1:
+        raise ConfigError(f"--count {cfg.count} shows nothing. Fix: use 1 or more.")
+    table = Table(title="Quadrotors")
+    table.add_column("robot", no_wrap=True)
+    for heading in (
+        "mass kg",
+        "arm m",
+        "thrust to weight",
+        "torque to inertia 1/s²",
+        "hover speed",
+    ):
+        table.add_column(heading, justify="right")
+
+    rows = [(name, load_robot(name)) for name in ROBOTS]
+    if cfg.seed is not None:
+        seeds = range(cfg.seed, cfg.seed + cfg.count)
+        rows += [(f"{RANDOM}, seed {seed}", load_robot(RANDOM, seed)) for seed in seeds]
+    for name, robot in rows:
+        table.add_row(
+            name,
+            f"{float(robot.mass_kg):.3f}",
+            f"{float(robot.arm_length_m):.3f}",
+            f"{float(robot.thrust_to_weight):.2f}",
+            f"{float(robot.torque_to_inertia):.0f}",
+            f"{float(robot.hover_speed):.2f}",
+        )
+    Console().print(table)
+    return 0

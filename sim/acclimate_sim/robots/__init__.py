@@ -1,0 +1,57 @@
+"""Known platforms by name, and fresh robots by seed."""
+
+import difflib
+from collections.abc import Callable
+
+import torch
+
+from acclimate_contract import ConfigError
+from acclimate_sim.quadrotor import QuadrotorParameters, published, sample
+from acclimate_sim.robots.arpl import arpl
+from acclimate_sim.robots.crazyflie import crazyflie
+from acclimate_sim.robots.flightmare import flightmare
+from acclimate_sim.robots.fs import fs
+from acclimate_sim.robots.mrs import mrs
+from acclimate_sim.robots.soft import soft
+from acclimate_sim.robots.soft_rigid import soft_rigid
+from acclimate_sim.robots.x500 import x500
+from acclimate_sim.robots.x500_sim import x500_sim
+
+RANDOM = "random"
+
+ROBOTS: dict[str, Callable[[], QuadrotorParameters]] = {
+    "crazyflie": crazyflie,
+    "x500": x500,
+    "x500_sim": x500_sim,
+    "mrs": mrs,
+    "fs": fs,
+    "arpl": arpl,
+    "flightmare": flightmare,
+    "soft": soft,
+    "soft_rigid": soft_rigid,
+}
+
+
+def load_robot(name: str, seed: int = 0) -> QuadrotorParameters:
+    """Build one robot, as a batch of one in float64.
+
+    Args:
+        name: A key of `ROBOTS`, or "random" for a draw from the published distribution.
+        seed: Which draw, from 0 to 2^63 - 1; known platforms ignore it.
+
+    Raises:
+        ConfigError: No robot has this name, or the seed is out of range.
+    """
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed {seed} is out of range. Fix: use 0 to 2^63 - 1.")
+    if name == RANDOM:
+        return sample(published(), 1, torch.Generator().manual_seed(seed))
+    if name not in ROBOTS:
+        known = [*ROBOTS, RANDOM]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}? Otherwise use" if close else "use"
+        raise ConfigError(f"no robot is called {name!r}. Fix: {hint} one of {', '.join(known)}.")
+    return ROBOTS[name]()
+
+
+__all__ = ["RANDOM", "ROBOTS", "load_robot"]

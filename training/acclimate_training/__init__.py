@@ -1,0 +1,1 @@
+"""Meta-training of policies, their evaluation and their export."""

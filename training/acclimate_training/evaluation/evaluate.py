@@ -1,0 +1,221 @@
+"""The evaluation of a policy: scenarios, record, summary."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acclimate_sim.quadrotor import (
+    InitialStates,
+    QuadrotorParameters,
+    external_force,
+    published,
+    reset,
+    resting,
+    sample,
+)
+from acclimate_sim.references import figure_eight, hover
+from acclimate_sim.robots import ROBOTS, load_robot
+from acclimate_training.commands import EvaluateCfg
+from acclimate_training.errors import EvaluationError
+from acclimate_training.evaluation.figures import by_band, hold_figures, tracking_figures
+from acclimate_training.evaluation.flights import Conditions, Flight, SensorNoise, fly
+from acclimate_training.evaluation.pilots import PEERS, PilotMaker, onnx_pilot
+from acclimate_training.files import write_json
+from acclimate_training.provenance import provenance
+
+logger = logging.getLogger(__name__)
+
+HOLD_STEPS = 500
+FIGURE_EIGHT_PERIODS_S = (10.0, 5.5)
+THRUST_TO_WEIGHT_BANDS = (1.5, 2.0, 3.0, 4.0, 5.0)
+TORQUE_TO_INERTIA_BANDS = (40.0, 100.0, 300.0, 600.0, 1200.0)
+FLIGHTS_PER_PLATFORM = 128
+PLATFORM_MAX_DISTANCE_M = 1.0
+
+Progress = Callable[[str], None]
+
+
+def evaluate(
+    cfg: EvaluateCfg, progress: Progress = lambda scenario: None
+) -> tuple[dict[str, Any], Path]:
+    """Fly a policy, and its peer if asked for, and write the record.
+
+    Returns:
+        The record and where it was written.
+
+    Raises:
+        ContractError: The policy file is refused.
+        EvaluationError: The settings are impossible or the record cannot be written.
+    """
+    if cfg.robots < 1:
+        raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
+    out = cfg.out or cfg.policy.parent / "evaluation.json"
+    pilots: dict[str, PilotMaker] = {"policy": onnx_pilot(cfg.policy)}
+    if cfg.peer != "none":
+        PEERS[cfg.peer](1)  # a missing peer is told before the long flights
+        pilots[cfg.peer] = PEERS[cfg.peer]
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    robots = sample(published(), cfg.robots, _generator(cfg.seed, 0)).to(torch.float32)
+    flown = {}
+    for name, make_pilot in pilots.items():
+        flown[name] = {
+            **_fly_population(
+                make_pilot, robots, cfg.seed, lambda s, n=name: progress(f"{n}: {s}")
+            ),
+            "platforms": {
+                platform: _fly_platform(make_pilot, platform, cfg.seed, progress, name)
+                for platform in ROBOTS
+            },
+        }
+    record = {
+        "policy_sha256": hashlib.sha256(cfg.policy.read_bytes()).hexdigest(),
+        "settings": {**asdict(cfg), "policy": cfg.policy.name, "out": out.name},
+        "seconds": round(time.monotonic() - started, 1),
+        "provenance": provenance(cfg.seed),
+        "figures": flown,
+    }
+    try:
+        write_json(out, record)
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot write the record {out} ({error}). Fix: choose another --out."
+        ) from error
+    return record, out
+
+
+def summary(record: dict[str, Any]) -> dict[str, Any]:
+    """The few figures that go into the policy file itself."""
+    figures = record["figures"]["policy"]
+    hold = figures["hold"]
+    return {
+        "robots": record["settings"]["robots"],
+        "seed": record["settings"]["seed"],
+        "lost": hold["lost"],
+        "terminated": hold["terminated"],
+        "settled_0.2m": hold["settled_0.2m"],
+        "final_error_median_m": hold["final_error_median_m"],
+        "figure_eight_10s_rmse_median_m": figures["figure_eight_10s"]["rmse_median_m"],
+        "figure_eight_5.5s_rmse_median_m": figures["figure_eight_5.5s"]["rmse_median_m"],
+    }
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read an evaluation record; raises EvaluationError if there is none."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise EvaluationError(
+            f"no evaluation record at {path} ({error}). Fix: run acclimate evaluate first."
+        ) from error
+
+
+def _fly_population(
+    make_pilot: PilotMaker, robots: QuadrotorParameters, seed: int, progress: Progress
+) -> dict[str, Any]:
+    """All scenarios on robots of the published distribution."""
+    n, like = len(robots), robots.mass_kg
+    start = reset(robots, InitialStates(), _generator(seed, 1))
+    force = external_force(robots, _generator(seed, 2))
+    still = torch.zeros_like(force)
+    rest = resting(n, like=like)
+    limit = 20.0 * robots.arm_length_m
+    pilot = make_pilot(n)
+
+    def hold(name: str, *, with_force: bool = True, conditions: Conditions | None = None) -> Flight:
+        progress(name)
+        return fly(
+            pilot,
+            robots,
+            start,
+            force if with_force else still,
+            hover(n, like=like),
+            num_steps=HOLD_STEPS,
+            max_distance_m=limit,
+            conditions=conditions,
+        )
+
+    plain_hold = hold("hold")
+    figures: dict[str, Any] = {
+        "hold": hold_figures(plain_hold),
+        "hold_by_thrust_to_weight": by_band(
+            plain_hold, robots.thrust_to_weight.numpy(), THRUST_TO_WEIGHT_BANDS
+        ),
+        "hold_by_torque_to_inertia": by_band(
+            plain_hold, robots.torque_to_inertia.numpy(), TORQUE_TO_INERTIA_BANDS
+        ),
+        "hold_without_force": hold_figures(hold("hold without force", with_force=False)),
+        "hold_clipped": hold_figures(
+            hold("hold, errors clipped", conditions=Conditions(max_error=(0.5, 1.0)))
+        ),
+        "hold_noisy": hold_figures(
+            hold("hold, sensor noise", conditions=Conditions(noise=SensorNoise(), seed=seed))
+        ),
+        "hold_without_memory": hold_figures(
+            hold("hold, memory cleared", conditions=Conditions(clear_memory=True))
+        ),
+    }
+    for period_s in FIGURE_EIGHT_PERIODS_S:
+        name = f"figure_eight_{period_s:g}s"
+        progress(name)
+        flight = fly(
+            pilot,
+            robots,
+            rest,
+            still,
+            figure_eight(n, period_s=period_s, like=like),
+            num_steps=round((period_s + 1.0) * 100),
+            max_distance_m=limit,
+        )
+        figures[name] = tracking_figures(flight)
+    return figures
+
+
+def _fly_platform(
+    make_pilot: PilotMaker, platform: str, seed: int, progress: Progress, who: str
+) -> dict[str, Any]:
+    """Hold and figure eights on copies of one known robot, without external force."""
+    progress(f"{who}: {platform}")
+    n = FLIGHTS_PER_PLATFORM
+    robots = load_robot(platform).to(torch.float32)[torch.zeros(n, dtype=torch.long)]
+    like = robots.mass_kg
+    limit = torch.full((n,), PLATFORM_MAX_DISTANCE_M)
+    still = torch.zeros(n, 3)
+    pilot = make_pilot(n)
+    flight = fly(
+        pilot,
+        robots,
+        reset(robots, InitialStates(), _generator(seed, 3)),
+        still,
+        hover(n, like=like),
+        num_steps=HOLD_STEPS,
+        max_distance_m=limit,
+    )
+    figures = hold_figures(flight)
+    chosen = ("terminated", "lost", "final_error_median_m", "settled_0.2m")
+    result: dict[str, Any] = {name: figures[name] for name in chosen}
+    one = robots[:1]
+    for period_s in FIGURE_EIGHT_PERIODS_S:
+        flight = fly(
+            make_pilot(1),
+            one,
+            resting(1, like=like),
+            still[:1],
+            figure_eight(1, period_s=period_s, like=like),
+            num_steps=round((period_s + 1.0) * 100),
+            max_distance_m=limit[:1],
+        )
+        result[f"figure_eight_{period_s:g}s_rmse_m"] = tracking_figures(flight)["rmse_median_m"]
+    return result
+
+
+def _generator(seed: int, stream: int) -> torch.Generator:
+    """Independent random streams of one evaluation."""
+    return torch.Generator().manual_seed((seed << 8) + stream)

@@ -1,0 +1,1 @@
+"""Problems to meta-train on: which robots, which task, what it costs."""

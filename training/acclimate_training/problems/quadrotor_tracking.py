@@ -1,0 +1,175 @@
+"""Hold a point or follow a smooth reference with any quadrotor, under a steady force."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from acclimate_sim.parameter_space import ParameterSpace
+from acclimate_sim.quadrotor import (
+    InitialStates,
+    QuadrotorParameters,
+    QuadrotorState,
+    external_force,
+    reset,
+    resting,
+    sample,
+)
+from acclimate_sim.references import Reference, random_smooth
+
+PERIOD_S = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """One batch of meta-training episodes: a fresh robot each, and what happens to it.
+
+    Attributes:
+        robots: (num_envs,) robots.
+        start: Their first states, relative to the first reference point.
+        force_n: (num_envs, 3), constant, world frame.
+        reference: Positions and velocities, (time, num_envs, 3).
+    """
+
+    robots: QuadrotorParameters
+    start: QuadrotorState
+    force_n: Tensor
+    reference: Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingCost:
+    """Weights of the cost per control step; distances in m, rates in SI units.
+
+    Attributes:
+        beyond: Extra slope of the distance beyond 0.5 m.
+        near: Weight of sqrt(distance), which keeps pulling close to the reference.
+        speed: Weight of the speed error.
+        overspeed: Weight of the squared speed error beyond `speed_limit_m_s`.
+        speed_limit_m_s: Speed error above which robots would be stopped.
+        body_rate: Weight of the body rate.
+        heading: Weight of the squared heading deviation (of the body's y axis).
+        tilt: Weight of 1 - cos(tilt).
+        change: Weight of the squared change of the setpoints.
+        settled_change: Weight of the length of the change once `settle_s` have passed.
+        settle_s: Time a robot has to arrive.
+    """
+
+    beyond: float = 2.0
+    near: float = 0.5
+    speed: float = 0.1
+    overspeed: float = 0.5
+    speed_limit_m_s: float = 1.5
+    body_rate: float = 0.01
+    heading: float = 0.3
+    tilt: float = 0.05
+    change: float = 0.05
+    settled_change: float = 0.2
+    settle_s: float = 0.6
+
+
+LOST_DISTANCE_M = 8.0
+LOST_BODY_RATE_RAD_S = 80.0
+SMOOTH = 1e-4
+
+
+def draw_episodes(
+    space: ParameterSpace,
+    num_envs: int,
+    num_steps: int,
+    generator: torch.Generator,
+    *,
+    moving_fraction: float = 0.5,
+) -> Episodes:
+    """Draw fresh robots, first states, forces and references, in float32 on the CPU."""
+    robots = sample(space, num_envs, generator).to(torch.float32)
+    like = robots.mass_kg
+    trajectory = random_smooth(
+        num_envs, amplitude_m=2.0, max_rate_rad_s=2.5, generator=generator, like=like
+    )
+    times = PERIOD_S * torch.arange(1, num_steps + 1, dtype=like.dtype)
+    reference = torch.vmap(lambda t: tuple(vars(trajectory(t)).values()))(times)
+    moving = (torch.rand(num_envs, 1, generator=generator) < moving_fraction).to(like.dtype)
+    return Episodes(
+        robots=robots,
+        start=reset(robots, InitialStates(), generator),
+        force_n=external_force(robots, generator),
+        reference=Reference(position=reference[0] * moving, linear_velocity=reference[1] * moving),
+    )
+
+
+def to_device(episodes: Episodes, device: torch.device) -> Episodes:
+    """Move a batch of episodes; drawn on the CPU, it is the same on every device."""
+
+    def moved(group: QuadrotorState | Reference) -> dict[str, Tensor]:
+        return {f.name: getattr(group, f.name).to(device) for f in fields(group)}
+
+    return Episodes(
+        robots=episodes.robots.to(device),
+        start=replace(episodes.start, **moved(episodes.start)),
+        force_n=episodes.force_n.to(device),
+        reference=replace(episodes.reference, **moved(episodes.reference)),
+    )
+
+
+def step_cost(
+    weights: TrackingCost,
+    state: QuadrotorState,
+    reference: Reference,
+    action: Tensor,
+    previous_action: Tensor,
+    settled: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Cost of one control step.
+
+    Args:
+        weights: See `TrackingCost`.
+        state: After the step.
+        reference: Where the robots should be after the step.
+        action: (num_envs, 4), applied during the step.
+        previous_action: (num_envs, 4), applied before.
+        settled: Scalar, 0 while robots may still be arriving, 1 afterwards.
+
+    Returns:
+        Cost (num_envs,) and distance to the reference (num_envs,) in m.
+    """
+    w, x, y, z = state.orientation.unbind(-1)
+    distance = _norm(state.position - reference.position)
+    speed = _norm(state.linear_velocity - reference.linear_velocity)
+    change = action - previous_action
+    cost = (
+        distance
+        + weights.beyond * torch.relu(distance - 0.5)
+        + weights.near * torch.sqrt(distance + SMOOTH)
+        + weights.speed * speed
+        + weights.overspeed * torch.relu(speed - weights.speed_limit_m_s).square()
+        + weights.body_rate * _norm(state.angular_velocity)
+        + weights.heading * (2 * (x * y + w * z)).square()
+        + weights.heading * torch.relu(-(1 - 2 * (y * y + z * z)))
+        + weights.tilt * 2 * (x * x + y * y)
+        + weights.change * change.square().sum(-1)
+        + weights.settled_change * settled * _norm(change)
+    )
+    return cost, distance
+
+
+def stop_lost(state: QuadrotorState, distance: Tensor) -> tuple[QuadrotorState, Tensor]:
+    """Put robots that are far gone to rest, so that nothing they do is learned from.
+
+    Returns:
+        The state, and which robots (num_envs,) are still flying.
+    """
+    flying = (distance < LOST_DISTANCE_M) & (
+        state.angular_velocity.abs().amax(-1) < LOST_BODY_RATE_RAD_S
+    )
+    rest = resting(len(state), like=state.position)
+    kept = {
+        f.name: torch.where(flying.unsqueeze(-1), getattr(state, f.name), getattr(rest, f.name))
+        for f in fields(state)
+    }
+    return replace(state, **kept), flying
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    """Length (num_envs,), with a finite gradient at zero."""
+    return torch.sqrt(vectors.square().sum(-1) + SMOOTH**2)
