@@ -11,8 +11,10 @@ from acclimate_contract.manifest import (
     RateSpec,
 )
 from acclimate_contract.signals import (
+    PREVIOUS_ACTION,
     QUADROTOR,
     ROBOT_FAMILIES,
+    TIME_STEP,
     ActionSpec,
     RobotFamily,
     Signal,
@@ -22,9 +24,11 @@ __all__ = [
     "ACTION_OUTPUT",
     "GOLDEN_TOLERANCE",
     "MANIFEST_KEY",
+    "PREVIOUS_ACTION",
     "QUADROTOR",
     "ROBOT_FAMILIES",
     "SCHEMA_VERSION",
+    "TIME_STEP",
     "AcclimateError",
     "ActionSpec",
     "ConfigError",

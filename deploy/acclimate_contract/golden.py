@@ -1,5 +1,6 @@
 """The golden sequence: inputs and outputs a policy file carries to prove that it computes alike."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 GOLDEN_TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class GoldenSequence:
     """A recorded run of the policy with at least one reset of its memory in the middle.
 
@@ -18,7 +19,7 @@ class GoldenSequence:
         resets: (steps,), true where the memory is set to its initial value before the step.
     """
 
-    inputs: dict[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray]
     actions: np.ndarray
     resets: np.ndarray
 
@@ -36,12 +37,13 @@ class GoldenSequence:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "GoldenSequence":
+    def from_json(cls, data: Mapping[str, Any]) -> "GoldenSequence":
         """Inverse of `to_json`; raises KeyError, TypeError or ValueError on malformed data."""
         actions = np.asarray(data["actions"], dtype=np.float32)
         resets = np.zeros(len(actions), dtype=bool)
-        resets[np.asarray(data["resets"], dtype=np.int64)] = True
+        for step in data["resets"]:
+            if not 0 <= step < len(actions):  # a negative index would count from the end
+                raise ValueError(f"golden reset at step {step} of {len(actions)}")
+            resets[step] = True
         inputs = {n: np.asarray(v, dtype=np.float32) for n, v in data["inputs"].items()}
-        if not len(actions) or any(len(values) != len(actions) for values in inputs.values()):
-            raise ValueError("golden inputs and actions must have the same, non-zero length")
         return cls(inputs=inputs, actions=actions, resets=resets)

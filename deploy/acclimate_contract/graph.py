@@ -19,10 +19,10 @@ def check_graph(manifest: Manifest, inputs: Shapes, outputs: Shapes) -> None:
         outputs: Graph output name -> shape, leading batch axis included.
 
     Raises:
-        ContractError: A name or a shape differs.
+        ContractError: A name or a shape differs, or the batch axis is fixed.
     """
     expected_inputs = {signal.name: signal.shape for signal in manifest.signals}
-    expected_outputs = {ACTION_OUTPUT: (len(manifest.action.channels),)}
+    expected_outputs: dict[str, tuple[int, ...]] = {ACTION_OUTPUT: (len(manifest.action.channels),)}
     for memory in manifest.memory:
         expected_inputs[memory.input] = memory.shape
         expected_outputs[memory.output] = memory.shape
@@ -38,6 +38,12 @@ def _check_tensors(kind: str, expected: Mapping[str, tuple[int, ...]], found: Sh
             "Fix: export the policy again."
         )
     for name, shape in expected.items():
+        if not found[name] or isinstance(found[name][0], int):
+            raise ContractError(
+                f"graph {kind} {name!r} has shape {tuple(found[name])}, without a free batch axis "
+                "in front. Evaluation could not fly many robots at once. "
+                "Fix: export the policy with a dynamic first axis."
+            )
         if tuple(found[name][1:]) != shape:
             raise ContractError(
                 f"graph {kind} {name!r} has shape {tuple(found[name][1:])} and its manifest says "

@@ -7,6 +7,9 @@ about its z axis by the reference heading before filling the signals.
 
 from dataclasses import dataclass
 
+PREVIOUS_ACTION = "previous_action"  # the runtime feeds its mean over a period of the memory
+TIME_STEP = "time_step"  # the runtime measures it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
@@ -82,14 +85,14 @@ QUADROTOR = RobotFamily(
             description="Body rate as a gyroscope measures it.",
         ),
         Signal(
-            name="previous_action",
+            name=PREVIOUS_ACTION,
             shape=(4,),
             unit="1",
             frame="none",
             description="Setpoints that were really applied during the last period.",
         ),
         Signal(
-            name="time_step",
+            name=TIME_STEP,
             shape=(1,),
             unit="s",
             frame="none",

@@ -7,6 +7,7 @@ from acclimate_sim.quadrotor.parameters import (
     GRAVITY_M_S2,
     MOTOR_SPIN,
     QuadrotorParameters,
+    concatenate,
     single_quadrotor,
 )
 from acclimate_sim.quadrotor.signals import signals
@@ -19,6 +20,7 @@ __all__ = [
     "InitialStates",
     "QuadrotorParameters",
     "QuadrotorState",
+    "concatenate",
     "external_force",
     "published",
     "reset",

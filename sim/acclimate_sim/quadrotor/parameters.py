@@ -1,6 +1,7 @@
 """What makes one quadrotor differ from another."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -75,6 +76,15 @@ class QuadrotorParameters:
         # Stable form of the quadratic's root: c2 may be zero or negative.
         root = torch.sqrt((c1 * c1 + 4 * c2 * lift).clamp_min(0.0))
         return (2 * lift / (c1 + root)).clamp(0.0, 1.0)
+
+
+def concatenate(batches: Sequence[QuadrotorParameters]) -> QuadrotorParameters:
+    """Join batches of quadrotors into one, in order."""
+    joined = {
+        f.name: torch.cat([getattr(batch, f.name) for batch in batches])
+        for f in fields(QuadrotorParameters)
+    }
+    return QuadrotorParameters(**joined)
 
 
 def single_quadrotor(

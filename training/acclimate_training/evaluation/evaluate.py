@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from acclimate_sim.quadrotor import (
     InitialStates,
     QuadrotorParameters,
+    concatenate,
     external_force,
     published,
     reset,
@@ -26,8 +28,9 @@ from acclimate_training.commands import EvaluateCfg
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.figures import by_band, hold_figures, tracking_figures
 from acclimate_training.evaluation.flights import Conditions, Flight, SensorNoise, fly
-from acclimate_training.evaluation.pilots import PEERS, PilotMaker, onnx_pilot
+from acclimate_training.evaluation.pilots import PEERS, Pilot, PilotMaker, onnx_pilot
 from acclimate_training.files import write_json
+from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 from acclimate_training.provenance import provenance
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ THRUST_TO_WEIGHT_BANDS = (1.5, 2.0, 3.0, 4.0, 5.0)
 TORQUE_TO_INERTIA_BANDS = (40.0, 100.0, 300.0, 600.0, 1200.0)
 FLIGHTS_PER_PLATFORM = 128
 PLATFORM_MAX_DISTANCE_M = 1.0
+PLATFORM_FIGURES = ("terminated", "lost", "final_error_median_m", "settled_0.2m")
 
 Progress = Callable[[str], None]
 
@@ -64,17 +68,12 @@ def evaluate(
     torch.set_num_threads(1)
     started = time.monotonic()
     robots = sample(published(), cfg.robots, _generator(cfg.seed, 0)).to(torch.float32)
-    flown = {}
-    for name, make_pilot in pilots.items():
-        flown[name] = {
-            **_fly_population(
-                make_pilot, robots, cfg.seed, lambda s, n=name: progress(f"{n}: {s}")
-            ),
-            "platforms": {
-                platform: _fly_platform(make_pilot, platform, cfg.seed, progress, name)
-                for platform in ROBOTS
-            },
-        }
+    flown = {
+        name: _fly_all(
+            make_pilot, robots, cfg.seed, lambda scenario, n=name: progress(f"{n}: {scenario}")
+        )
+        for name, make_pilot in pilots.items()
+    }
     record = {
         "policy_sha256": hashlib.sha256(cfg.policy.read_bytes()).hexdigest(),
         "settings": {**asdict(cfg), "policy": cfg.policy.name, "out": out.name},
@@ -117,6 +116,13 @@ def read_record(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def _fly_all(
+    make_pilot: PilotMaker, robots: QuadrotorParameters, seed: int, progress: Progress
+) -> dict[str, Any]:
+    platforms = _fly_platforms(make_pilot, seed, progress)
+    return {**_fly_population(make_pilot, robots, seed, progress), "platforms": platforms}
+
+
 def _fly_population(
     make_pilot: PilotMaker, robots: QuadrotorParameters, seed: int, progress: Progress
 ) -> dict[str, Any]:
@@ -125,7 +131,6 @@ def _fly_population(
     start = reset(robots, InitialStates(), _generator(seed, 1))
     force = external_force(robots, _generator(seed, 2))
     still = torch.zeros_like(force)
-    rest = resting(n, like=like)
     limit = 20.0 * robots.arm_length_m
     pilot = make_pilot(n)
 
@@ -165,55 +170,58 @@ def _fly_population(
     for period_s in FIGURE_EIGHT_PERIODS_S:
         name = f"figure_eight_{period_s:g}s"
         progress(name)
-        flight = fly(
-            pilot,
-            robots,
-            rest,
-            still,
-            figure_eight(n, period_s=period_s, like=like),
-            num_steps=round((period_s + 1.0) * 100),
-            max_distance_m=limit,
-        )
-        figures[name] = tracking_figures(flight)
+        figures[name] = tracking_figures(_figure_eight(pilot, robots, period_s, limit))
     return figures
 
 
-def _fly_platform(
-    make_pilot: PilotMaker, platform: str, seed: int, progress: Progress, who: str
-) -> dict[str, Any]:
-    """Hold and figure eights on copies of one known robot, without external force."""
-    progress(f"{who}: {platform}")
-    n = FLIGHTS_PER_PLATFORM
-    robots = load_robot(platform).to(torch.float32)[torch.zeros(n, dtype=torch.long)]
-    like = robots.mass_kg
+def _fly_platforms(make_pilot: PilotMaker, seed: int, progress: Progress) -> dict[str, Any]:
+    """Hold and figure eights on copies of every known robot, without external force."""
+    copies = torch.arange(len(ROBOTS)).repeat_interleave(FLIGHTS_PER_PLATFORM)
+    robots = concatenate([load_robot(name) for name in ROBOTS]).to(torch.float32)[copies]
+    n, like = len(robots), robots.mass_kg
     limit = torch.full((n,), PLATFORM_MAX_DISTANCE_M)
     still = torch.zeros(n, 3)
     pilot = make_pilot(n)
-    flight = fly(
+    progress("platforms")
+    start = reset(robots, InitialStates(), _generator(seed, 3))
+    holds = fly(
         pilot,
         robots,
-        reset(robots, InitialStates(), _generator(seed, 3)),
+        start,
         still,
         hover(n, like=like),
         num_steps=HOLD_STEPS,
         max_distance_m=limit,
     )
-    figures = hold_figures(flight)
-    chosen = ("terminated", "lost", "final_error_median_m", "settled_0.2m")
-    result: dict[str, Any] = {name: figures[name] for name in chosen}
-    one = robots[:1]
-    for period_s in FIGURE_EIGHT_PERIODS_S:
-        flight = fly(
-            make_pilot(1),
-            one,
-            resting(1, like=like),
-            still[:1],
-            figure_eight(1, period_s=period_s, like=like),
-            num_steps=round((period_s + 1.0) * 100),
-            max_distance_m=limit[:1],
-        )
-        result[f"figure_eight_{period_s:g}s_rmse_m"] = tracking_figures(flight)["rmse_median_m"]
+    eights = {
+        period_s: _figure_eight(pilot, robots, period_s, limit)
+        for period_s in FIGURE_EIGHT_PERIODS_S
+    }
+    result = {}
+    for i, name in enumerate(ROBOTS):
+        mine = slice(i * FLIGHTS_PER_PLATFORM, (i + 1) * FLIGHTS_PER_PLATFORM)
+        figures = hold_figures(holds[mine])
+        result[name] = {chosen: figures[chosen] for chosen in PLATFORM_FIGURES} | {
+            f"figure_eight_{period_s:g}s_rmse_m": tracking_figures(flight[mine])["rmse_median_m"]
+            for period_s, flight in eights.items()
+        }
     return result
+
+
+def _figure_eight(
+    pilot: Pilot, robots: QuadrotorParameters, period_s: float, max_distance_m: Tensor
+) -> Flight:
+    """One second of ramp and one loop, from rest at its first point, without external force."""
+    n, like = len(robots), robots.mass_kg
+    return fly(
+        pilot,
+        robots,
+        resting(n, like=like),
+        torch.zeros(n, 3),
+        figure_eight(n, period_s=period_s, like=like),
+        num_steps=round((period_s + 1.0) / PERIOD_S),
+        max_distance_m=max_distance_m,
+    )
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:

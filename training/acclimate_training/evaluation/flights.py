@@ -1,6 +1,6 @@
 """Fly many robots at once and record what the figures need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,6 +57,9 @@ class Flight:
     action_change: np.ndarray
     reward: np.ndarray
     terminated: np.ndarray
+
+    def __getitem__(self, envs: slice) -> "Flight":
+        return replace(self, **{name: value[:, envs] for name, value in vars(self).items()})
 
 
 def fly(

@@ -1,0 +1,1 @@
+"""Every figure we publish, measured again with one command."""

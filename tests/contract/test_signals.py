@@ -1,0 +1,24 @@
+import pytest
+
+from acclimate_contract import PREVIOUS_ACTION, QUADROTOR, ROBOT_FAMILIES, TIME_STEP
+
+
+def test_names_are_unique_in_every_family() -> None:
+    for family in ROBOT_FAMILIES.values():
+        for names in ([s.name for s in family.signals], list(family.action.channels)):
+            assert len(set(names)) == len(names)
+
+
+def test_every_signal_says_unit_frame_and_meaning() -> None:
+    for family in ROBOT_FAMILIES.values():
+        for signal in family.signals:
+            assert signal.unit
+            assert signal.frame in {"world", "body", "body to world", "none"}
+            assert signal.description.endswith(".")
+
+
+def test_runtime_signals_are_in_the_vocabulary() -> None:
+    assert QUADROTOR.signal(PREVIOUS_ACTION).shape == (len(QUADROTOR.action.channels),)
+    assert QUADROTOR.signal(TIME_STEP).shape == (1,)
+    with pytest.raises(KeyError):
+        QUADROTOR.signal("wind")

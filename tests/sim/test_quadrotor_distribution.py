@@ -1,0 +1,100 @@
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from acclimate_sim.quadrotor import (
+    DISTRIBUTIONS,
+    GRAVITY_M_S2,
+    QuadrotorParameters,
+    published,
+    sample,
+    widened,
+)
+
+# The 5, 50 and 95 % quantiles of the 1000 robots that the published policy was trained on
+# (Eschmann et al. 2025, arXiv 2509.11481: released code, seed 0), and half of their last digit.
+PUBLISHED_ROBOTS = 1000
+QUANTILES: dict[str, tuple[Callable[[QuadrotorParameters], Tensor], tuple, float]] = {
+    "thrust to weight": (lambda r: r.thrust_to_weight, (1.70, 3.32, 4.83), 0.005),
+    "mass": (lambda r: r.mass_kg, (0.045, 1.01, 4.47), 0.0005),
+    "arm length": (lambda r: r.arm_length_m, (0.041, 0.115, 0.197), 0.0005),
+    "torque to inertia": (lambda r: r.torque_to_inertia, (109.0, 624.0, 1142.0), 0.5),
+    "force over weight": (
+        lambda r: r.force_std_n / (r.mass_kg * GRAVITY_M_S2),
+        (0.002, 0.027, 0.13),
+        0.0005,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def robots() -> QuadrotorParameters:
+    return sample(published(), 100_000, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("quantity", QUANTILES)
+def test_quantiles_are_the_published_ones(quantity: str, robots: QuadrotorParameters) -> None:
+    """Their q-quantile has rank q in our draws, up to three standard errors of their 1000."""
+    of, published_values, rounding = QUANTILES[quantity]
+    values = of(robots)
+    for q, value in zip((0.05, 0.5, 0.95), published_values, strict=True):
+        error = 3.0 * math.sqrt(q * (1.0 - q) / PUBLISHED_ROBOTS)
+        assert (values < value - rounding).double().mean() < q + error
+        assert (values < value + rounding).double().mean() > q - error
+
+
+def test_bounds_of_the_rules(robots: QuadrotorParameters) -> None:
+    for values, low, high in (
+        (robots.thrust_to_weight, 1.5, 5.0),
+        (robots.mass_kg, 0.02, 5.0),
+        (robots.torque_to_inertia, 40.0, 1200.0),
+        (robots.torque_coefficient_m, 0.005, 0.05),
+        (robots.rise_time_s, 0.03, 0.10),
+        (robots.fall_time_s, 0.03, 0.30),
+    ):
+        span = high - low
+        assert low * (1 - 1e-9) <= values.min() < low + 0.001 * span
+        assert high - 0.001 * span < values.max() <= high * (1 + 1e-9)
+
+
+def test_arm_deviates_from_a_scaled_crazyflie(robots: QuadrotorParameters) -> None:
+    """Mean and spread of the factor over the published robots: 0.92 +- 0.08."""
+    factor = robots.arm_length_m / (0.0396 * (robots.mass_kg / 0.0306) ** (1 / 3))
+    assert factor.mean().item() == pytest.approx(0.92, abs=0.0076)  # 3 standard errors
+    assert factor.std().item() == pytest.approx(0.08, abs=0.01)
+
+
+def test_proportions(robots: QuadrotorParameters) -> None:
+    jx, jy, jz = robots.inertia_kg_m2.unbind(-1)
+    assert torch.allclose(jy / jx, torch.full_like(jx, 1.0242))
+    assert torch.allclose(jz / jx, torch.full_like(jx, 1.8541))
+    shares = robots.thrust_curve_n[:, 0] / (robots.max_thrust_n / 4).unsqueeze(-1)
+    assert torch.allclose(shares, torch.tensor([0.0320, 0.1305, 0.8375]).double())
+    assert (robots.thrust_curve_n == robots.thrust_curve_n[:, :1]).all()
+    assert (robots.motor_position_m.abs() == robots.motor_position_m[:, :1, :1].abs()).all()
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_every_robot_of_every_distribution_is_physical(name: str) -> None:
+    robots = sample(DISTRIBUTIONS[name](), 10_000, torch.Generator().manual_seed(1))
+    assert (robots.thrust_to_weight > 1.3).all()
+    assert (robots.mass_kg > 0).all()
+    assert (robots.inertia_kg_m2.amax(1) < robots.inertia_kg_m2.sum(1) / 2).all()
+    assert (robots.rise_time_s > 0).all()
+    assert ((robots.hover_speed > 0) & (robots.hover_speed < 1)).all()
+    speed = torch.linspace(0.0, 1.0, 21, dtype=torch.float64)
+    powers = torch.stack((torch.ones_like(speed), speed, speed * speed))
+    thrust = robots.thrust_curve_n[:, 0] @ powers  # (robots, speeds)
+    assert (thrust.diff(dim=1) > 0).all()
+
+
+def test_widening_changes_only_what_it_names() -> None:
+    """Both spaces draw the same masses from the same seed: they can be compared robot by robot."""
+    narrow = sample(published(), 100, torch.Generator().manual_seed(5))
+    wide = sample(widened(), 100, torch.Generator().manual_seed(5))
+    assert torch.equal(narrow.mass_kg, wide.mass_kg)
+    assert torch.equal(narrow.rise_time_s, wide.rise_time_s)
+    assert not torch.equal(narrow.thrust_to_weight, wide.thrust_to_weight)

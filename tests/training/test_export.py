@@ -1,0 +1,90 @@
+"""The exported file computes what was trained, in operators every target has."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from acclimate_contract import MANIFEST_KEY
+from acclimate_deploy.policy import load_policy
+from acclimate_deploy.runtime import BatchRunner
+from acclimate_training import export
+from acclimate_training.export import export_policy, with_evaluation
+from acclimate_training.policies import QuadrotorPolicy
+
+PLAIN_OPERATORS = {
+    "Add", "Cast", "Clip", "Concat", "Constant", "Expand", "Gather", "Gemm", "MatMul", "Mul",
+    "Neg", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Split", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze",
+}  # fmt: skip
+
+
+def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Path) -> None:
+    """Fifty steps of seven robots with memory and one reset: the file is what we trained."""
+    runner = BatchRunner(load_policy(policy_file), 7)
+    generator = torch.Generator().manual_seed(1)
+    memory = policy.initial_memory(7)
+    for t in range(50):
+        if t == 20:
+            memory = policy.initial_memory(7)
+            runner.reset()
+        signals = {
+            "position_error": 5 * torch.randn(7, 3, generator=generator),
+            "orientation": torch.nn.functional.normalize(
+                torch.randn(7, 4, generator=generator), dim=-1
+            ),
+            "linear_velocity_error": 5 * torch.randn(7, 3, generator=generator),
+            "angular_velocity": 20 * torch.randn(7, 3, generator=generator),
+            "previous_action": torch.rand(7, 4, generator=generator),
+        }
+        with torch.no_grad():
+            action, memory = policy(signals, memory)
+        flown = runner.step({name: value.numpy() for name, value in signals.items()})
+        # float32 sums in another order: a few units in the last place, twenty steps long.
+        np.testing.assert_allclose(flown, action.numpy(), atol=1e-5)
+
+
+def test_graph_has_plain_operators_only(policy_file: Path) -> None:
+    operators = {node.op_type for node in onnx.load(policy_file).graph.node}
+    assert operators <= PLAIN_OPERATORS
+
+
+def test_file_names_no_path_of_the_exporting_machine(policy_file: Path) -> None:
+    assert str(Path.cwd()).encode() not in policy_file.read_bytes()
+
+
+def test_metadata_carries_the_manifest_and_mjlab_keys(policy_file: Path) -> None:
+    metadata = {p.key: p.value for p in onnx.load(policy_file).metadata_props}
+    assert MANIFEST_KEY in metadata
+    assert metadata["joint_names"] == "front_right,back_right,back_left,front_left"
+    assert metadata["observation_names"].startswith("position_error,orientation")
+
+
+def test_golden_sequence_has_a_reset_in_the_middle(policy_file: Path) -> None:
+    golden = load_policy(policy_file).manifest.golden
+    resets = np.flatnonzero(golden.resets)
+    assert 0 < resets[-1] < golden.num_steps - 1
+
+
+def test_failed_export_leaves_the_old_file(
+    policy: QuadrotorPolicy, policy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = policy_file.read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export.onnx, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        export_policy(policy, policy_file, name="new", distribution={}, provenance={})
+    assert policy_file.read_bytes() == before
+    assert list(policy_file.parent.iterdir()) == [policy_file]
+
+
+def test_evaluation_is_added_without_touching_the_graph(policy_file: Path) -> None:
+    before = onnx.load(policy_file).graph.SerializeToString()
+    with_evaluation(policy_file, {"lost": 0.001})
+    assert load_policy(policy_file).manifest.evaluation == {"lost": 0.001}
+    assert onnx.load(policy_file).graph.SerializeToString() == before
