@@ -1,5 +1,6 @@
 """Shared pieces of the training tests: one thread, a small untrained policy file."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,20 +21,31 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def policy() -> QuadrotorPolicy:
+def untrained() -> QuadrotorPolicy:
     torch.manual_seed(0)
     return QuadrotorPolicy()
 
 
 @pytest.fixture
-def policy_file(policy: QuadrotorPolicy, tmp_path: Path) -> Path:
-    path = tmp_path / "policy" / "policy.onnx"
+def policy() -> QuadrotorPolicy:
+    return untrained()
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The untrained policy as a file, made once: tracing it takes seconds."""
+    path = tmp_path_factory.mktemp("exported") / "policy.onnx"
+    distribution = published().to_json()
     export_policy(
-        policy,
-        path,
-        name="untrained",
-        distribution=published().to_json(),
-        provenance=provenance(0),
+        untrained(), path, name="untrained", distribution=distribution, provenance=provenance(0)
     )
+    return path
+
+
+@pytest.fixture
+def policy_file(exported: Path, tmp_path: Path) -> Path:
+    """A copy for one test, alone in its directory."""
+    path = tmp_path / "policy" / "policy.onnx"
+    path.parent.mkdir()
+    shutil.copy(exported, path)
     return path

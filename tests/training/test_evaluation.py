@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from acclimate_deploy.policy import load_policy
 from acclimate_sim.quadrotor import (
     InitialStates,
     external_force,
@@ -33,7 +34,6 @@ from acclimate_training.evaluation.figures import (
 )
 from acclimate_training.evaluation.flights import Conditions, Flight, SensorNoise, fly
 from acclimate_training.evaluation.pilots import RaptorPilot, onnx_pilot
-from acclimate_deploy.policy import load_policy
 
 
 def flight(distance_m: np.ndarray, terminated: np.ndarray | None = None) -> Flight:
@@ -166,12 +166,12 @@ def test_evaluate_release_and_card_agree(policy_file: Path) -> None:
 def test_release_refuses_the_record_of_another_policy(policy_file: Path) -> None:
     record = {"policy_sha256": "0" * 64}
     (policy_file.parent / "evaluation.json").write_text(json.dumps(record))
-    with pytest.raises(EvaluationError, match="made with another file.*acclimate evaluate"):
+    with pytest.raises(EvaluationError, match=r"made with another file.*acclimate evaluate"):
         release(policy_file)
 
 
 def test_release_without_a_record_says_what_to_run(policy_file: Path) -> None:
-    with pytest.raises(EvaluationError, match="no evaluation record.*acclimate evaluate"):
+    with pytest.raises(EvaluationError, match=r"no evaluation record.*acclimate evaluate"):
         release(policy_file)
 
 

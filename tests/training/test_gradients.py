@@ -74,9 +74,7 @@ def test_lost_robots_neither_count_nor_poison_the_gradient(policy: QuadrotorPoli
     far[0] = 1e4
     spinning = batch.start.angular_velocity.clone()
     spinning[1] = 500.0
-    batch = replace(
-        batch, start=replace(batch.start, position=far, angular_velocity=spinning)
-    )
+    batch = replace(batch, start=replace(batch.start, position=far, angular_velocity=spinning))
     rollout = fly(policy, make_step(policy, WEIGHTS, 0.97), batch, WEIGHTS)
     rollout.cost.backward()
     assert rollout.lost.tolist() == [1.0, 1.0, 0.0, 0.0]

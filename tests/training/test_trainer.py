@@ -115,7 +115,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     train(tiny(tmp_path))
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="cannot be read.*train again"):
+    with pytest.raises(TrainingError, match=r"cannot be read.*train again"):
         train(tiny(tmp_path))
 
 
@@ -157,7 +157,7 @@ def test_missing_gpu_is_named() -> None:
         assert choose_device("auto").type == "cuda"
     else:
         assert choose_device("auto").type == "cpu"
-        with pytest.raises(TrainingError, match="no CUDA device.*--device auto"):
+        with pytest.raises(TrainingError, match=r"no CUDA device.*--device auto"):
             choose_device("cuda")
 
 

@@ -1,0 +1,43 @@
+"""What the README tells people to type exists."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+CALLS = re.findall(r"^\.venv/bin/acclimate (\S+)(.*?)(?:#.*)?$", README, flags=re.MULTILINE)
+TARGETS = re.findall(r"^make (\w+)", README, flags=re.MULTILINE)
+
+
+@cache
+def help_of(verb: str) -> str:
+    command = [sys.executable, "-m", "acclimate_deploy.command", verb, "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_readme_shows_commands() -> None:
+    assert {verb for verb, _ in CALLS} >= {"evaluate", "fly", "inspect", "selftest", "report"}
+    assert {"demo", "test", "train"} <= set(TARGETS)
+
+
+@pytest.mark.parametrize(("verb", "arguments"), CALLS)
+def test_verbs_and_flags_in_the_readme_exist(verb: str, arguments: str) -> None:
+    for flag in re.findall(r"--[a-z-]+", arguments):
+        assert flag in help_of(verb), f"acclimate {verb} has no {flag}"
+
+
+def test_make_targets_in_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in TARGETS:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
