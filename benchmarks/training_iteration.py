@@ -7,7 +7,7 @@ import time
 import torch
 
 from acclimate_sim.quadrotor import widened
-from acclimate_training.algorithms.gradients import Step, fly, make_step
+from acclimate_training.algorithms.gradients import Step, Taming, fly, make_step
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.problems.quadrotor_tracking import TrackingCost, draw_episodes
 from benchmarks.record import Figures
@@ -29,7 +29,7 @@ def measure() -> Figures:
 
 def _measure() -> Figures:
     policy, weights = QuadrotorPolicy(), TrackingCost()
-    eager: Step = make_step(policy, weights, 0.97)
+    eager: Step = make_step(policy, weights, Taming())
     compiled: Step = torch.compile(eager, dynamic=False)
 
     def iteration(step: Step, num_steps: int) -> float:

@@ -145,11 +145,18 @@ def test_nan_stops_training_at_once_and_says_where(
 
     train(tiny(tmp_path / "good"))
     monkeypatch.setattr(trainer, "draw_episodes", poisoned)
-    monkeypatch.setattr(trainer, "stop_lost", None, raising=False)
     with pytest.raises(TrainingError, match=r"nan.*iteration 0.*lower --learning-rate"):
         train(tiny(tmp_path / "bad"))
     assert not (tmp_path / "bad" / CHECKPOINT).exists()
     assert not (tmp_path / "bad" / POLICY).exists()
+
+
+def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(TrainingError, match=r"no C\+\+ compiler.*--no-compile"):
+        train(tiny(tmp_path / "run", compile=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_gpu_is_named() -> None:

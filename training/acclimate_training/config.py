@@ -40,9 +40,11 @@ class TrainCfg:
     learning_rate: float = 4e-3
     """Initial step size of Adam; falls to zero along a half cosine."""
     max_gradient_norm: float = 1.0
-    """Longer gradients are scaled down to this length."""
-    state_damping: float = 0.97
+    """Longer gradients of the mean cost are scaled down to this length."""
+    state_damping: float = 0.985
     """Factor on the state's gradient per control step back in time."""
+    max_robot_gradient: float = 1000.0
+    """Longest gradient of one robot's cost with respect to its state, at any step."""
     checkpoint_interval_s: float = 30.0
     """Longest time whose work a kill can lose."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from acclimate_sim.quadrotor import DISTRIBUTIONS
-from acclimate_training.algorithms.gradients import Rollout, Step, fly, make_step
+from acclimate_training.algorithms.gradients import Rollout, Step, Taming, fly, make_step
 from acclimate_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
@@ -50,6 +52,7 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     """
     torch.set_num_threads(1)  # batches this small lose more to waiting than they gain
     device = choose_device(cfg.device)
+    _check_compiler(cfg)
     torch.manual_seed(cfg.seed)
     policy = QuadrotorPolicy(cell=cfg.cell, width=cfg.width, memory_width=cfg.memory_width)
     policy = policy.to(device)
@@ -126,6 +129,16 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _check_compiler(cfg: TrainCfg) -> None:
+    """Refuse to compile without a compiler before torch fails at length."""
+    compilers = [os.environ.get("CXX", ""), "g++", "clang++"]
+    if cfg.compile and not any(map(shutil.which, filter(None, compilers))):
+        raise TrainingError(
+            "no C++ compiler was found, and without one the control step cannot be compiled. "
+            "Fix: apt install g++, or train ten times slower with --no-compile."
+        )
+
+
 def _make_iteration(
     cfg: TrainCfg,
     policy: QuadrotorPolicy,
@@ -134,7 +147,8 @@ def _make_iteration(
 ) -> Callable[[int], dict[str, float]]:
     """Build the function that performs one gradient step and returns its figures."""
     space, weights = DISTRIBUTIONS[cfg.space](), TrackingCost()
-    control_step: Step = make_step(policy, weights, cfg.state_damping)
+    taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
+    control_step: Step = make_step(policy, weights, taming)
     if cfg.compile:
         control_step = torch.compile(control_step, dynamic=False)
 
@@ -147,8 +161,9 @@ def _make_iteration(
         optimizer.zero_grad(set_to_none=True)
         rollout = fly(policy, control_step, episodes, weights)
         rollout.cost.backward()
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), cfg.max_gradient_norm)
-        figures = _figures(cfg, iteration, rollout, float(norm), horizon)
+        limit = cfg.max_gradient_norm * horizon  # the cost is summed over time
+        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), limit)
+        figures = _figures(cfg, iteration, rollout, float(norm) / horizon, horizon)
         optimizer.step()
         return figures
 
@@ -158,7 +173,7 @@ def _make_iteration(
 def _figures(
     cfg: TrainCfg, iteration: int, rollout: Rollout, gradient_norm: float, horizon: int
 ) -> dict[str, float]:
-    cost = rollout.cost.item()
+    cost = rollout.cost.item() / horizon
     if not (math.isfinite(cost) and math.isfinite(gradient_norm)):
         raise TrainingError(
             f"cost is {cost} and the gradient's norm {gradient_norm} at iteration {iteration} "

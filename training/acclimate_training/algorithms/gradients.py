@@ -8,6 +8,7 @@ with training, and the state's gradient is damped at every step while the memory
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class Rollout:
     """Outcome of one batch of flights.
 
     Attributes:
-        cost: Scalar, mean over robots and time.
+        cost: Scalar, mean over robots of the cost summed over time.
         final_distance_m: (num_envs,), mean over the last 100 steps.
         lost: (num_envs,), 1 where control was lost.
     """
@@ -61,12 +62,22 @@ Step = Callable[
 ]
 
 
-def make_step(policy: QuadrotorPolicy, weights: TrackingCost, state_damping: float) -> Step:
-    """Build one differentiable control step: policy, physics and cost.
+@dataclass(frozen=True, kw_only=True)
+class Taming:
+    """What keeps the gradient of a long flight useful; the flight itself is unchanged.
 
-    `state_damping` scales the state's gradient at every step back in time; below one it keeps
-    long horizons from exploding (the forward value is unchanged).
+    Attributes:
+        state_damping: Factor on the state's gradient per control step back in time.
+        max_robot_gradient: Longest gradient of one robot's summed cost with respect to its state,
+            memory and last action at any step; longer ones are scaled down.
     """
+
+    state_damping: float = 0.985
+    max_robot_gradient: float = 1000.0
+
+
+def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
+    """Build one differentiable control step: policy, physics and cost."""
 
     def control_step(
         robots: QuadrotorParameters,
@@ -77,7 +88,8 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, state_damping: flo
         settled: Tensor,
     ) -> tuple[Carry, Tensor, Tensor]:
         reference = Reference(position=position, linear_velocity=velocity)
-        state = _damp_gradient(carry.state, state_damping)
+        carry = _tame(carry, taming.state_damping, taming.max_robot_gradient / len(robots))
+        state = carry.state
         action, memory = policy(signals(state, reference, carry.action, PERIOD_S), carry.memory)
         state = step(robots, state, action, PERIOD_S, external_force_n=force_n)
         cost, distance = step_cost(weights, state, reference, action, carry.action, settled)
@@ -117,14 +129,46 @@ def fly(
         costs.append(cost)
         distances.append(distance.detach())
     return Rollout(
-        cost=torch.stack(costs).mean(),
+        cost=torch.stack(costs).sum(),
         final_distance_m=torch.stack(distances[-100:]).mean(0),
         lost=1.0 - carry.flying,
     )
 
 
-def _damp_gradient(state: QuadrotorState, factor: float) -> QuadrotorState:
-    def damped(value: Tensor) -> Tensor:
-        return factor * value + (1.0 - factor) * value.detach()
+class _TameGradient(torch.autograd.Function):
+    """Identity whose gradient is scaled by a factor and, robot by robot, limited in length.
 
-    return replace(state, **{f.name: damped(getattr(state, f.name)) for f in fields(state)})
+    A few robots near the edge of control have gradients that grow without bound from step to
+    step; limiting them one by one keeps them from drowning all others.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, factor: float, limit: float, physical: Tensor, mental: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.factor, ctx.limit = factor, limit
+        return physical.clone(), mental.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor, Tensor]:
+        physical, mental = ctx.factor * gradients[0], gradients[1]
+        squared = physical.square().sum(-1) + mental.square().sum(-1)
+        scale = (ctx.limit * torch.rsqrt(squared + 1e-30)).clamp_max(1.0).unsqueeze(-1)
+        return None, None, scale * physical, scale * mental
+
+
+def _tame(carry: Carry, factor: float, limit: float) -> Carry:
+    """Tame all that flows back from a step into the one before it.
+
+    The factor acts on the robot's state alone: what the policy remembers, and what it did last,
+    must stay worth learning about for the whole flight.
+    """
+    names = [f.name for f in fields(carry.state)]
+    values = [getattr(carry.state, name) for name in names]
+    physical, mental = _TameGradient.apply(
+        factor, limit, torch.cat(values, -1), torch.cat((carry.memory, carry.action), -1)
+    )
+    parts = physical.split([value.shape[-1] for value in values], -1)
+    memory, action = mental.split([carry.memory.shape[-1], carry.action.shape[-1]], -1)
+    state = replace(carry.state, **dict(zip(names, parts, strict=True)))
+    return replace(carry, state=state, memory=memory, action=action)
