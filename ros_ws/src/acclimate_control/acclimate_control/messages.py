@@ -1,0 +1,181 @@
+"""Between ROS messages and numpy: frames, quaternion order and motor names change here only."""
+
+# pyright: reportIndexIssue=false
+# (The generated messages type their arrays as sets, too.)
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Transform, Twist
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float32MultiArray, MultiArrayDimension, MultiArrayLayout, String
+from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
+
+from acclimate_contract import ContractError
+from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.rotations import from_heading, heading, rotate, rotate_inverse
+
+WORLD_FRAME = "map"
+BODY_FRAME = "base_link"
+
+
+def stamp_s(stamp: Time) -> float:
+    """Seconds of a message's stamp."""
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Stamp of a time in nanoseconds."""
+    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def state_from(message: Odometry) -> QuadrotorState:
+    """State of a quadrotor; the twist of an Odometry is in the body frame (REP-105)."""
+    pose, twist = message.pose.pose, message.twist.twist
+    q = pose.orientation
+    orientation = np.array([q.w, q.x, q.y, q.z])
+    return QuadrotorState(
+        position=np.array([pose.position.x, pose.position.y, pose.position.z]),
+        orientation=orientation,
+        linear_velocity=rotate(
+            orientation, np.array([twist.linear.x, twist.linear.y, twist.linear.z])
+        ),
+        angular_velocity=np.array([twist.angular.x, twist.angular.y, twist.angular.z]),
+        stamp_s=stamp_s(message.header.stamp),
+    )
+
+
+def to_odometry(state: QuadrotorState, stamp: Time) -> Odometry:
+    """Inverse of `state_from`."""
+    message = Odometry()
+    message.header.stamp = stamp
+    message.header.frame_id = WORLD_FRAME
+    message.child_frame_id = BODY_FRAME
+    pose, twist = message.pose.pose, message.twist.twist
+    pose.position.x, pose.position.y, pose.position.z = map(float, state.position)
+    q = pose.orientation
+    q.w, q.x, q.y, q.z = map(float, state.orientation)
+    velocity_body = rotate_inverse(state.orientation, state.linear_velocity)
+    twist.linear.x, twist.linear.y, twist.linear.z = map(float, velocity_body)
+    twist.angular.x, twist.angular.y, twist.angular.z = map(float, state.angular_velocity)
+    return message
+
+
+def reference_from(message: MultiDOFJointTrajectory) -> Reference:
+    """Reference pose and velocity, world frame.
+
+    Raises:
+        ContractError: The message does not hold exactly one point with a transform and a velocity.
+    """
+    points = message.points
+    if len(points) != 1 or len(points[0].transforms) != 1 or len(points[0].velocities) != 1:
+        raise ContractError(
+            "a reference needs exactly one point with one transform and one velocity, and this "
+            f"one has {len(points)} points. Fix: publish one point per message."
+        )
+    transform, velocity = points[0].transforms[0], points[0].velocities[0].linear
+    p, q = transform.translation, transform.rotation
+    return Reference(
+        position=np.array([p.x, p.y, p.z]),
+        linear_velocity=np.array([velocity.x, velocity.y, velocity.z]),
+        heading_rad=float(heading(np.array([q.w, q.x, q.y, q.z]))),
+    )
+
+
+def to_reference(reference: Reference, stamp: Time) -> MultiDOFJointTrajectory:
+    """Inverse of `reference_from`."""
+    transform, velocity = Transform(), Twist()
+    p, q = transform.translation, transform.rotation
+    p.x, p.y, p.z = map(float, reference.position)
+    q.w, q.x, q.y, q.z = map(float, from_heading(reference.heading_rad))
+    linear = velocity.linear
+    linear.x, linear.y, linear.z = map(float, reference.linear_velocity)
+    point = MultiDOFJointTrajectoryPoint(transforms=[transform], velocities=[velocity])
+    message = MultiDOFJointTrajectory(joint_names=[BODY_FRAME], points=[point])
+    message.header.stamp = stamp
+    message.header.frame_id = WORLD_FRAME
+    return message
+
+
+class MotorNames:
+    """Reads and writes motor setpoints by name, whatever order the other side uses.
+
+    Args:
+        channels: Names in the policy's order.
+        order: The same names in the order to write; None writes the policy's order.
+
+    Raises:
+        ContractError: `order` does not hold each name exactly once.
+    """
+
+    def __init__(self, channels: Sequence[str], order: Sequence[str] | None = None) -> None:
+        self._channels = tuple(channels)
+        self._order = list(order or channels)
+        self._read: tuple[list[str], list[int]] = ([], [])
+        self._write = [self._channels.index(name) for name in self._checked(self._order)]
+
+    def read(self, message: JointState) -> np.ndarray:
+        """Setpoints in the policy's order, (num_channels,) float64.
+
+        Raises:
+            ContractError: A name is missing, double or unknown, or an effort is missing.
+        """
+        names = list(message.name)
+        if names != self._read[0]:
+            self._checked(names)
+            self._read = (names, [names.index(channel) for channel in self._channels])
+        if len(message.effort) != len(names):
+            raise ContractError(
+                f"a motor command has {len(names)} names and {len(message.effort)} efforts. "
+                "Fix: send one effort per name."
+            )
+        return np.asarray(message.effort, dtype=np.float64)[self._read[1]]
+
+    def write(self, setpoints: np.ndarray, stamp: Time) -> JointState:
+        """Named message of setpoints that come in the policy's order."""
+        effort = [float(setpoints[index]) for index in self._write]
+        message = JointState(name=self._order, effort=effort)
+        message.header.stamp = stamp
+        message.header.frame_id = BODY_FRAME
+        return message
+
+    def _checked(self, names: Sequence[str]) -> Sequence[str]:
+        if sorted(names) != sorted(self._channels):
+            raise ContractError(
+                f"motors are named {list(names)} and must be {list(self._channels)}, each once, "
+                "in any order. A setpoint on the wrong motor flips the robot. "
+                "Fix: correct the names in the robot's YAML or driver."
+            )
+        return names
+
+
+def labelled(values: Mapping[str, float]) -> Float32MultiArray:
+    """Array that says in its layout what each number is."""
+    dim = [MultiArrayDimension(label=label, size=1, stride=1) for label in values]
+    return Float32MultiArray(
+        layout=MultiArrayLayout(dim=dim), data=[float(value) for value in values.values()]
+    )
+
+
+def text(line: str) -> String:
+    """Message of one line."""
+    return String(data=line)
+
+
+def diagnostic(
+    name: str,
+    message: str,
+    values: Sequence[tuple[str, object]],
+    stamp: Time,
+    *,
+    level: bytes = DiagnosticStatus.OK,
+) -> DiagnosticArray:
+    """Array with one status; `values` become its key-value pairs, written with `str`."""
+    pairs = [KeyValue(key=key, value=str(value)) for key, value in values]
+    status = DiagnosticStatus(level=level, name=name, message=message, values=pairs)
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array

@@ -1,0 +1,218 @@
+"""`acclimate fly` as a user runs it: the flight, and every way to cut it short."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ros_processes import MARKER, RELEASED_POLICY, survivors, wait_until
+
+from acclimate_deploy.flight_log import FlightLog, read_flight_log
+
+NODES = ("recorder", "simulated_robot", "safety_node", "policy_node", "flight_test")
+ACCLIMATE = str(Path(sys.executable).parent / "acclimate")
+
+
+class Flight:
+    """A running `acclimate fly`."""
+
+    def __init__(self, folder: Path, marker: str, policy: Path, *flags: str) -> None:
+        self.out = folder / "run"
+        self._stdout = folder / "stdout.txt"
+        self._stderr = folder / "stderr.txt"
+        command = [ACCLIMATE, "fly", "--out", str(self.out), "--policy", str(policy), *flags]
+        with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
+            self.process = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, MARKER: marker},
+                cwd=folder,
+                start_new_session=True,
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self._stdout.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    def saw(self, text: str, timeout_s: float = 60.0) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None or text in self.stdout, self.stdout + self.stderr
+            return text in self.stdout
+
+        wait_until(seen, timeout_s, f"{text!r} on the terminal")
+
+    def log_of(self, node: str) -> Path:
+        return self.out / "logs" / f"{node}.log"
+
+    def end(self, timeout_s: float = 60.0) -> int:
+        return self.process.wait(timeout=timeout_s)
+
+    def recorded(self) -> FlightLog:
+        return read_flight_log(self.out / "bag")
+
+
+@pytest.fixture
+def flight(tmp_path: Path, marker: str, hover_policy: Path) -> Iterator[Flight]:
+    """A flight of the x500 with a hand-written policy, killed at the end if it still runs."""
+    flight = Flight(tmp_path, marker, hover_policy, "--robot", "x500", "--duration", "10")
+    yield flight
+    if flight.process.poll() is None:
+        flight.process.kill()
+        flight.process.wait()
+
+
+def events(log: FlightLog) -> list[str]:
+    return [event.text for event in log.events]
+
+
+def assert_flown(flight: Flight) -> None:
+    assert flight.end() == 0, flight.stdout + flight.stderr
+    log = flight.recorded()
+    assert not log.missing
+    happened = [e for e in events(log) if not e.startswith("payload")]
+    expected = "ready armed take-off hover figure eight return land touchdown disarmed"
+    assert " ".join(happened) == expected
+    assert sum(e.startswith("payload attached") for e in events(log)) == 1
+    assert (flight.out / "report.html").stat().st_size > 10_000
+    record = json.loads((flight.out / "run.json").read_text())
+    assert record["outcome"] == "completed"
+    assert record["policy"]["sha256"] == log.policy["sha256"]
+    assert "report.html" in flight.stdout
+    assert not list(flight.out.glob("*.partial"))
+
+
+def test_demo_in_short_form(tmp_path: Path, marker: str, hover_policy: Path) -> None:
+    """A robot the released policy has never met; before a release, the hand-written one."""
+    released = RELEASED_POLICY.exists()
+    robot = ("--robot", "random", "--seed", "7") if released else ("--robot", "x500")
+    policy = RELEASED_POLICY if released else hover_policy
+    flight = Flight(tmp_path, marker, policy, *robot, "--duration", "10")
+    assert_flown(flight)
+    assert not survivors(marker)
+
+
+def test_interrupt_in_flight_lands_first(flight: Flight, marker: str) -> None:
+    flight.saw("hover")
+    os.killpg(flight.process.pid, signal.SIGINT)  # to the whole group, as a terminal does
+    assert flight.end() == 130
+    assert not survivors(marker)
+    log = flight.recorded()
+    assert events(log)[-3:] == ["interrupted: landing", "touchdown", "disarmed"]
+    assert [change.mode for change in log.safety] == ["disarmed", "armed", "disarmed"]
+
+
+def test_second_interrupt_does_not_wait_for_the_landing(flight: Flight, marker: str) -> None:
+    flight.saw("hover")
+    flight.process.send_signal(signal.SIGINT)
+    flight.saw("stopping")
+    flight.process.send_signal(signal.SIGINT)
+    start_s = time.monotonic()
+    assert flight.end() == 130
+    assert time.monotonic() - start_s < 6.0
+    assert not survivors(marker)
+    log = flight.recorded()
+    assert "touchdown" not in events(log)
+    assert (log.actuators.setpoint[-1] == -1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("at once", signal.SIGINT),
+        ("recorder", signal.SIGINT),
+        ("flight_test", signal.SIGINT),
+        ("flight_test", signal.SIGTERM),
+    ],
+)
+def test_signal_during_start_up(flight: Flight, marker: str, moment: str, number: int) -> None:
+    """No process is left, and a bag that carries the final name is whole."""
+    if moment == "at once":
+        time.sleep(0.3)
+    else:
+        wait_until(flight.log_of(moment).exists, 60.0, f"{moment} to be started")
+    flight.process.send_signal(number)
+    code = flight.end()
+    assert code in (128 + number, -number), flight.stdout + flight.stderr
+    assert "Traceback" not in flight.stderr or moment == "at once"
+    assert not survivors(marker)
+    if (flight.out / "bag").exists():
+        from rosbags.rosbag2 import Reader
+
+        with Reader(flight.out / "bag") as reader:
+            assert len(reader.connections) > 5
+    assert not list(flight.out.glob("*.partial"))
+
+
+def test_killed_runner_leaves_no_orphan(flight: Flight, marker: str) -> None:
+    flight.saw("take-off")
+    assert len(survivors(marker)) == len(NODES) + 1
+    flight.process.kill()
+    flight.process.wait()
+    assert not survivors(marker, within_s=5.0)
+    assert (flight.recorded().actuators.setpoint[-1] == -1.0).all()
+
+
+def test_killed_policy_ends_the_flight(flight: Flight, marker: str) -> None:
+    flight.saw("hover")
+    assert flight.process.pid != node_pid(marker, "policy_node")
+    os.kill(node_pid(marker, "policy_node"), signal.SIGKILL)
+    assert flight.end() == 1
+    assert not survivors(marker)
+    assert "policy_node" in flight.stderr
+    assert "SIGKILL" in flight.stderr
+    log = flight.recorded()
+    assert (log.actuators.setpoint[-1] == -1.0).all()
+    assert "tripped" in flight.stdout
+
+
+def node_pid(marker: str, node: str) -> int:
+    for pid in survivors(marker):
+        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if any(argument.endswith(f".{node}") for argument in arguments):
+            return pid
+    raise AssertionError(f"{node} does not run")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--policy", "nowhere.onnx"], r"nowhere\.onnx.*does not exist.*Fix:"),
+        (["--robot", "crazyfly"], r"crazyfly.*crazyflie"),
+        (["--duration", "2"], r"at least 8 s"),
+        (["--duration", "nan"], r"not possible"),
+        (["--out", "."], r"exists already"),
+        (["--rate-hz", "1"], r"--rate-hz 1 is out of range"),
+        (["--payload-fraction", "-1"], r"--payload-fraction"),
+        (["--domain-id", "900"], r"--domain-id"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_refusals(
+    tmp_path: Path, marker: str, hover_policy: Path, flags: list[str], complaint: str
+) -> None:
+    """One line on stderr, exit code 2, nothing written, nothing started."""
+    command = [ACCLIMATE, "fly", "--policy", str(hover_policy), *flags]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, MARKER: marker},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.search(complaint, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,203 @@
+"""Pieces of the nodes that need no process: pacing, timing, names, conversions, domains."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+
+from acclimate_bringup.domains import claimed_domain
+from acclimate_bringup.processes import Fleet, ProcessError, ProcessSpec, StopRequest
+from acclimate_contract import ConfigError, ContractError
+from acclimate_control.messages import (
+    MotorNames,
+    reference_from,
+    state_from,
+    to_odometry,
+    to_reference,
+    to_stamp,
+)
+from acclimate_control.pacing import Pacer, StampClock
+from acclimate_control.timing import TimingWindow
+from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.rotations import from_heading, multiply
+
+PERIOD_S = 0.005
+PYTHON = sys.executable
+
+
+def test_pacer_keeps_absolute_deadlines() -> None:
+    """Late wake-ups are made good: after a second there is a second."""
+    pacer = Pacer(PERIOD_S, catch_up_s=0.02)
+    pacer.start(100.0)
+    rng = np.random.default_rng(0)
+    wakes = 100.0 + np.arange(1, 201) * PERIOD_S + rng.uniform(0.0, 0.004, 200)
+    assert sum(pacer.due(wake) for wake in wakes) == 200
+    assert pacer.missed_ticks == 0
+    assert pacer.stamp_s == pytest.approx(1.0)
+
+
+def test_pacer_does_not_burst_after_a_stall() -> None:
+    pacer = Pacer(PERIOD_S, catch_up_s=0.02)
+    pacer.start(0.0)
+    assert pacer.due(0.5) == 4
+    assert pacer.missed_ticks == 96
+    assert pacer.stamp_s == pytest.approx(0.5), "the stamp stays with real time"
+    assert pacer.due(0.5) == 0
+    assert pacer.due(0.505) == 1
+
+
+def test_stamps_follow_a_drifting_clock_and_a_set_one() -> None:
+    clock = StampClock(10.0, 1_000_000_000)
+    drift = 300e-6  # of the stamps' clock
+    for tick in range(1, 2001):
+        elapsed_s = tick * PERIOD_S
+        clock.follow(10.0 + elapsed_s, 1_000_000_000 + round(elapsed_s * (1.0 + drift) * 1e9))
+    assert clock.stamp_ns(10.0) == pytest.approx(1_000_000_000 + 10.0 * (1 + drift) * 1e9, abs=5e4)
+    clock.follow(20.0, 99_000_000_000)
+    assert clock.stamp_ns(10.0) == 99_000_000_000
+
+
+def test_timing_counts_missed_ticks() -> None:
+    window = TimingWindow(0.01)
+    for period_s in (0.01, 0.011, 0.031, 0.01):
+        window.add(period_s, 0.002)
+    assert window.missed_ticks == 2
+    rows = dict(window.summary())
+    assert rows["loops"] == "4"
+    assert float(rows["period max ms"]) == pytest.approx(31.0)
+
+
+def test_odometry_carries_its_twist_in_the_body_frame() -> None:
+    """Heading 90 degrees, flying along world x: to the robot that is to its right."""
+    state = QuadrotorState(
+        position=np.array([1.0, 2.0, 3.0]),
+        orientation=from_heading(np.pi / 2),
+        linear_velocity=np.array([2.0, 0.0, 0.0]),
+        angular_velocity=np.array([0.1, 0.2, 0.3]),
+        stamp_s=12.5,
+    )
+    message = to_odometry(state, to_stamp(12_500_000_000))
+    linear = message.twist.twist.linear
+    np.testing.assert_allclose([linear.x, linear.y, linear.z], [0.0, -2.0, 0.0], atol=1e-12)
+    assert (message.header.frame_id, message.child_frame_id) == ("map", "base_link")
+    back = state_from(message)
+    for name in ("position", "orientation", "linear_velocity", "angular_velocity"):
+        np.testing.assert_allclose(getattr(back, name), getattr(state, name), atol=1e-12)
+    assert back.stamp_s == 12.5
+
+
+def test_odometry_survives_any_attitude() -> None:
+    tilt = np.array([np.cos(0.3), np.sin(0.3), 0.0, 0.0])
+    state = QuadrotorState(
+        position=np.zeros(3),
+        orientation=multiply(from_heading(1.1), tilt),
+        linear_velocity=np.array([0.3, -0.7, 1.9]),
+        angular_velocity=np.zeros(3),
+        stamp_s=0.0,
+    )
+    back = state_from(to_odometry(state, to_stamp(0)))
+    np.testing.assert_allclose(back.linear_velocity, state.linear_velocity, atol=1e-12)
+
+
+def test_reference_round_trip() -> None:
+    reference = Reference(
+        position=np.array([1.0, 2.0, 3.0]),
+        linear_velocity=np.array([0.1, 0.2, 0.3]),
+        heading_rad=-2.5,
+    )
+    back = reference_from(to_reference(reference, to_stamp(0)))
+    np.testing.assert_allclose(back.position, reference.position)
+    np.testing.assert_allclose(back.linear_velocity, reference.linear_velocity)
+    assert back.heading_rad == pytest.approx(-2.5)
+
+
+def test_empty_reference_is_refused() -> None:
+    with pytest.raises(ContractError, match="exactly one point"):
+        reference_from(MultiDOFJointTrajectory())
+
+
+def test_motor_names_map_any_order() -> None:
+    names = MotorNames(("a", "b", "c"), ["c", "a", "b"])
+    message = names.write(np.array([1.0, 2.0, 3.0]), to_stamp(0))
+    assert (list(message.name), list(message.effort)) == (["c", "a", "b"], [3.0, 1.0, 2.0])
+    np.testing.assert_array_equal(names.read(message), [1.0, 2.0, 3.0])
+    message.effort = [1.0]
+    with pytest.raises(ContractError, match="one effort per name"):
+        names.read(message)
+
+
+def test_two_runs_never_share_a_domain() -> None:
+    with claimed_domain() as one, claimed_domain() as two:
+        assert one != two
+        with pytest.raises(ConfigError, match="taken"), claimed_domain(one):
+            pass
+    with claimed_domain(one):
+        pass
+
+
+@pytest.fixture
+def fleet_env(marker: str) -> dict[str, str]:
+    return {**os.environ, "ACCLIMATE_TEST": marker}
+
+
+def test_fleet_names_the_process_that_died(tmp_path: Path, fleet_env: dict[str, str]) -> None:
+    with Fleet(tmp_path, fleet_env) as fleet:
+        fleet.start(ProcessSpec(name="sleeper", command=[PYTHON, "-c", "input() or 1"]))
+        fleet.start(ProcessSpec(name="lasting", command=["sleep", "60"]))
+        fleet["sleeper"].wait(lambda: 10.0)
+        with pytest.raises(ProcessError, match=r"sleeper ended with exit code 1[\s\S]*EOFError"):
+            fleet.check()
+        fleet.check(except_for="sleeper")
+    assert fleet["lasting"].exit_code is not None
+
+
+def test_fleet_stops_in_reverse_and_insists(tmp_path: Path, fleet_env: dict[str, str]) -> None:
+    """One that ignores SIGINT and SIGTERM gets SIGKILL, and so do its children."""
+    stubborn = (
+        "import signal, subprocess, time\n"
+        "for n in (signal.SIGINT, signal.SIGTERM): signal.signal(n, signal.SIG_IGN)\n"
+        "subprocess.Popen(['sleep', '60'])\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    stop = StopRequest()
+    with Fleet(tmp_path, fleet_env, stop) as fleet:
+        fleet.start(ProcessSpec(name="first", command=["sleep", "60"]))
+        command = [PYTHON, "-c", stubborn]
+        process = fleet.start(ProcessSpec(name="stubborn", command=command, grace_s=0.3))
+        while "ready" not in process.tail():
+            time.sleep(0.02)
+        stop.count = 2  # somebody pressed ctrl-C twice
+        start_s = time.monotonic()
+    assert time.monotonic() - start_s < 3.0
+    assert process.exit_code == -9
+
+
+def test_program_that_does_not_exist_is_named(tmp_path: Path, fleet_env: dict[str, str]) -> None:
+    with Fleet(tmp_path, fleet_env) as fleet, pytest.raises(ProcessError, match="ghost"):
+        fleet.start(ProcessSpec(name="ghost", command=["/no/such/program"]))
+
+
+def test_killed_parent_takes_its_children_along(tmp_path: Path, fleet_env: dict[str, str]) -> None:
+    """The marker fixture fails this test if the child survives."""
+    parent = (
+        "import os, pathlib, time\n"
+        "from acclimate_bringup.processes import Fleet, ProcessSpec\n"
+        f"fleet = Fleet(pathlib.Path({str(tmp_path)!r}), os.environ)\n"
+        "fleet.start(ProcessSpec(name='child', command=['sleep', '60']))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [PYTHON, "-c", parent], env=fleet_env, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
