@@ -64,7 +64,7 @@ class TrackingCost:
     heading: float = 0.3
     tilt: float = 0.05
     change: float = 0.05
-    settled_change: float = 0.05
+    settled_change: float = 0.2
     settle_s: float = 0.6
 
 
