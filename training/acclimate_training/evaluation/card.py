@@ -9,9 +9,9 @@ from acclimate_deploy.policy import load_policy
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.evaluate import read_record, summary
 from acclimate_training.evaluation.table import (
-    BAND_FIGURES,
+    BAND_COLUMNS,
     BANDS,
-    PLATFORM_ROWS,
+    PLATFORM_COLUMNS,
     Rows,
     band_rows,
     headers,
@@ -57,11 +57,10 @@ def render(manifest: Manifest, record: dict[str, Any]) -> str:
     minutes = origin.get("training_seconds", 0.0) / 60
     population = _markdown(["figure", *record["figures"]], population_rows(record))
     bands = "\n\n".join(
-        _markdown(headers(record, [title, "robots"], BAND_FIGURES), band_rows(record, scenario))
+        _markdown(headers(record, [title, "robots"], BAND_COLUMNS), band_rows(record, scenario))
         for scenario, title in BANDS
     )
-    labels = tuple(label for label, _, _ in PLATFORM_ROWS)
-    platforms = _markdown(headers(record, ["platform"], labels), platform_rows(record))
+    platforms = _markdown(headers(record, ["platform"], PLATFORM_COLUMNS), platform_rows(record))
     return f"""# {manifest.name}
 
 One recurrent policy for quadrotors it has never met: {manifest.num_parameters} parameters,
@@ -84,9 +83,10 @@ This page is written by `acclimate release` from `{RECORD}`; every figure below 
 ## How it flies
 
 {settings["robots"]} fresh robots of the published distribution (seed {settings["seed"]}), flown
-through onnxruntime in the analytic simulator. *Terminated*: ever beyond 20 arm lengths, 2 m/s or
-35 rad/s on any axis. *Control lost*: ever beyond 5 m, or on average beyond 1 m over the last
-second. *Final error*: mean distance over the last second of five, under a constant random force.
+through onnxruntime in the analytic simulator. *Terminated* (*ended* in the narrow tables): ever
+beyond 20 arm lengths, 2 m/s or 35 rad/s on any axis. *Control lost*: ever beyond 5 m, or on average
+beyond 1 m over the last second. *Final error*: mean distance over the last second of five, under a
+constant random force.
 {_peer_sentence(record)}
 {population}
 
@@ -100,8 +100,8 @@ Rerun: `acclimate evaluate models/{manifest.name}/policy.onnx --peer {settings["
 
 ## Limits
 
-- Trained and evaluated without sensor noise, delay, drag, wind gusts or ground effect; it has not
-  flown on a real robot yet.
+- Trained without sensor noise, delay, drag, wind gusts or ground effect; it has not flown on a real
+  robot yet. It answers sensor noise with busy motors: see that row above.
 - It holds heading zero and position; errors beyond 2 m and 4 m/s are clipped inside.
 - Below torque-to-inertia 100 1/s² and above the trained thrust-to-weight it is at its worst: see
   the bands above.

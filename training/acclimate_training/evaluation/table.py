@@ -1,7 +1,9 @@
 """The record of an evaluation as tables for a terminal."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 HOLD_ROWS = (
@@ -10,9 +12,9 @@ HOLD_ROWS = (
     ("final error, median", "final_error_median_m", "m"),
     ("final error, 90 %", "final_error_p90_m", "m"),
     ("settled within 0.1 m", "settled_0.1m", "%"),
-    ("  median time", "settling_time_0.1m_median_s", "s"),
+    ("time to settle within 0.1 m, median", "settling_time_0.1m_median_s", "s"),
     ("settled within 0.2 m", "settled_0.2m", "%"),
-    ("  median time", "settling_time_0.2m_median_s", "s"),
+    ("time to settle within 0.2 m, median", "settling_time_0.2m_median_s", "s"),
     ("return (RAPTOR's reward)", "return", ""),
     ("action change per step", "action_change", ""),
 )
@@ -31,12 +33,18 @@ VARIANTS = (
 )
 """Label, scenario, name of the figure, unit."""
 
-PLATFORM_ROWS = (
-    ("final error", "final_error_median_m", "m"),
+BAND_COLUMNS = (
+    ("ended", "terminated", "%"),
+    ("lost", "lost", "%"),
+    ("error", "final_error_median_m", "m"),
+)
+PLATFORM_COLUMNS = (
+    ("error", "final_error_median_m", "m"),
     ("lost", "lost", "%"),
     ("eight 10 s", "figure_eight_10s_rmse_m", "m"),
     ("eight 5.5 s", "figure_eight_5.5s_rmse_m", "m"),
 )
+Columns = tuple[tuple[str, str, str], ...]
 
 Rows = list[list[str]]
 
@@ -68,40 +76,38 @@ def population_rows(record: dict[str, Any]) -> Rows:
 
 
 def band_rows(record: dict[str, Any], scenario: str) -> Rows:
-    """Band, number of robots, and three figures per pilot."""
+    """Band, number of robots, and the figures of `BAND_COLUMNS` per pilot."""
     pilots = list(record["figures"].values())
     rows = []
     for bands in zip(*(p[scenario] for p in pilots), strict=True):
         first = bands[0]
-        row = [f"{first['low']:g} to {first['high']:g}", str(first["robots"])]
-        for band in bands:
-            row += [
-                shown(band.get("terminated"), "%"),
-                shown(band.get("lost"), "%"),
-                shown(band.get("final_error_median_m"), "m"),
-            ]
-        rows.append(row)
+        label = f"{first['low']:g} to {first['high']:g}"
+        rows.append([label, str(first["robots"]), *_cells(bands, BAND_COLUMNS)])
     return rows
 
 
 def platform_rows(record: dict[str, Any]) -> Rows:
-    """Platform and four figures per pilot."""
-    pilots = list(record["figures"].values())
+    """Platform and the figures of `PLATFORM_COLUMNS` per pilot."""
+    platforms = [pilot["platforms"] for pilot in record["figures"].values()]
     return [
-        [
-            name,
-            *(shown(p["platforms"][name][f], unit) for p in pilots for _, f, unit in PLATFORM_ROWS),
-        ]
-        for name in pilots[0]["platforms"]
+        [name, *_cells([p[name] for p in platforms], PLATFORM_COLUMNS)] for name in platforms[0]
     ]
 
 
-def headers(record: dict[str, Any], first: list[str], figures: tuple[str, ...]) -> list[str]:
-    """Column titles: the first ones, then each pilot's figures."""
-    return [*first, *(f"{pilot}: {f}" for pilot in record["figures"] for f in figures)]
+def headers(record: dict[str, Any], first: list[str], columns: Columns) -> list[str]:
+    """Column titles: the first ones, then each pilot's figures with their units."""
+    return [*first, *(f"{pilot} {c[0]} {c[2]}" for pilot in record["figures"] for c in columns)]
 
 
-BAND_FIGURES = ("terminated", "lost", "final error")
+def _cells(groups: Iterable[dict[str, Any]], columns: Columns) -> list[str]:
+    """Figures without their units, which stand in the column titles."""
+    return [
+        shown(figures.get(name), unit).removesuffix(f" {unit}")
+        for figures in groups
+        for _, name, unit in columns
+    ]
+
+
 BANDS = (
     ("hold_by_thrust_to_weight", "thrust-to-weight"),
     ("hold_by_torque_to_inertia", "torque-to-inertia 1/s²"),
@@ -119,17 +125,17 @@ def tables(record: dict[str, Any]) -> list[Table]:
         )
     ]
     for scenario, title in BANDS:
-        columns = headers(record, [title, "robots"], BAND_FIGURES)
+        columns = headers(record, [title, "robots"], BAND_COLUMNS)
         result.append(_table(f"by {title}", columns, band_rows(record, scenario)))
-    columns = headers(record, ["platform"], tuple(label for label, _, _ in PLATFORM_ROWS))
+    columns = headers(record, ["platform"], PLATFORM_COLUMNS)
     result.append(_table("known platforms, without force", columns, platform_rows(record)))
     return result
 
 
 def _table(title: str, columns: list[str], rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(column, justify="right" if i else "left", no_wrap=not i)
     for row in rows:
         table.add_row(*row)
     return table
