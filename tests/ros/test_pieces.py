@@ -178,6 +178,27 @@ def test_fleet_stops_in_reverse_and_insists(tmp_path: Path, fleet_env: dict[str,
     assert process.exit_code == -9
 
 
+def test_interrupt_during_imports_is_taken_note_of(
+    tmp_path: Path, fleet_env: dict[str, str]
+) -> None:
+    """Without care it surfaces as the ImportError of whichever compiled module is loading."""
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import os, signal, sys, types\n"
+        "class Interrupting(types.ModuleType):\n"
+        "    def __getattr__(self, name):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return lambda cfg, stop: 128 + stop.number\n"
+        "sys.modules['acclimate_bringup.flight'] = Interrupting('acclimate_bringup.flight')\n"
+        "from acclimate_bringup.commands import FlyCfg, fly\n"
+        "sys.exit(fly(FlyCfg()))\n"
+    )
+    done = subprocess.run(
+        [PYTHON, str(script)], env=fleet_env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_program_that_does_not_exist_is_named(tmp_path: Path, fleet_env: dict[str, str]) -> None:
     with Fleet(tmp_path, fleet_env) as fleet, pytest.raises(ProcessError, match="ghost"):
         fleet.start(ProcessSpec(name="ghost", command=["/no/such/program"]))

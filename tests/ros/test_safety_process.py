@@ -52,7 +52,7 @@ def test_arming_is_refused_without_odometry_and_says_why(nodes: Nodes, client: R
     assert "no command" in answer.message
     client.wait_for(client.setpoints)
     assert is_safe(client.setpoints())
-    assert client.mode() == "disarmed"
+    assert client.wait_for(client.mode) == "disarmed"
 
 
 def test_motors_are_matched_by_name(nodes: Nodes, client: RosClient) -> None:
@@ -119,6 +119,7 @@ def test_emergency_stop_latches_until_reset(nodes: Nodes, client: RosClient) -> 
     refused = client.call("safety/arm", True)
     assert not refused.success
     assert "emergency stop" in refused.message
+    client.wait_for(client.mode, "a state")
     client.spin(0.3)
     assert client.mode() == "emergency_stopped"
     assert is_safe(client.setpoints())

@@ -41,6 +41,11 @@ def fly(cfg: Annotated[FlyCfg, tyro.conf.arg(name="")]) -> int:
     a second one stops at once. Exit code 0: landed and nothing tripped. 1: anything else happened.
     2: the flight was refused before it began.
     """
-    from acclimate_bringup.flight import fly_once
+    from acclimate_bringup.processes import StopRequest
 
-    return fly_once(cfg)
+    # From here on a signal is taken note of and the flight ends in order. Without it a ctrl-C in
+    # the imports below surfaces as the ImportError of some compiled module.
+    with StopRequest() as stop:
+        from acclimate_bringup.flight import fly_once
+
+        return fly_once(cfg, stop)

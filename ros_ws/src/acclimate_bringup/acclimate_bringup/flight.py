@@ -46,16 +46,22 @@ class Outcome:
     problem: str = ""
 
 
-def fly_once(cfg: FlyCfg) -> int:
+def fly_once(cfg: FlyCfg, stop: StopRequest) -> int:
     """Do what `acclimate fly` does; returns its exit code.
+
+    Args:
+        cfg: What to fly.
+        stop: Ends the flight in order.
 
     Raises:
         AcclimateError: The flight was refused before it began.
     """
     console = Console(highlight=False)
     policy = check_flight(cfg)
-    # From here on a signal is taken note of, and the flight ends in order.
-    with StopRequest() as stop, claimed_domain(cfg.domain_id) as domain:
+    with claimed_domain(cfg.domain_id) as domain:
+        if stop.number is not None:
+            _say_on_stderr("interrupted")
+            return 128 + stop.number
         out = _make_run_folder(cfg)
         record = {
             **describe_run(asdict(cfg)),

@@ -32,6 +32,8 @@ from acclimate_field_tests.flight_plan import LAND, Descent, FlightPlan, check_d
 from acclimate_field_tests.touchdown import TouchdownDetector
 
 ODOMETRY_TIMEOUT_S = 0.5
+STEADY_S, STEADY_GAP_S = 1.0, 0.08
+"""Arming waits for this much odometry without a gap: processes that still load disturb it."""
 RETRY_S = 0.5
 REPLY_TIMEOUT_S = 2.0
 TOUCHDOWN_TIMEOUT_S = 8.0
@@ -70,6 +72,7 @@ class FlightTest(ManagedNode, Node):
         self._odometry: Odometry | None = None
         self._state: QuadrotorState | None = None
         self._odometry_came_s = -np.inf
+        self._steady_since_s = np.inf
         self._policy_ready = False
         self._recorder_ready = not self._with_recorder
         self._mode, self._reasons = "", ()
@@ -158,7 +161,7 @@ class FlightTest(ManagedNode, Node):
         missing = [
             what
             for what, there in (
-                ("odometry", self._odometry_is_fresh(now_s)),
+                ("steady odometry", self._odometry_is_steady(now_s)),
                 ("the safety node", bool(self._mode)),
                 ("the policy node", self._policy_ready),
                 ("the recorder to hear all others", self._recorder_ready),
@@ -276,9 +279,15 @@ class FlightTest(ManagedNode, Node):
     def _odometry_is_fresh(self, now_s: float) -> bool:
         return now_s - self._odometry_came_s <= ODOMETRY_TIMEOUT_S
 
+    def _odometry_is_steady(self, now_s: float) -> bool:
+        return self._odometry_is_fresh(now_s) and now_s - self._steady_since_s >= STEADY_S
+
     def _on_odometry(self, message: Odometry) -> None:
+        now_s = time.monotonic()
+        if now_s - self._odometry_came_s > STEADY_GAP_S:
+            self._steady_since_s = now_s
         self._odometry = message
-        self._odometry_came_s = time.monotonic()
+        self._odometry_came_s = now_s
 
     def _on_safety(self, message: DiagnosticArray) -> None:
         if message.status:
