@@ -3,6 +3,7 @@
 import torch
 
 from acclimate_training.policies import CELLS, QuadrotorPolicy
+from acclimate_training.policies.folded import FoldedPolicy
 from acclimate_training.policies.quadrotor import NUM_FEATURES, features
 
 
@@ -42,6 +43,14 @@ def test_a_quaternion_and_its_negative_are_the_same_attitude(policy: QuadrotorPo
     other["orientation"] = -other["orientation"]
     memory = policy.initial_memory(5)
     torch.testing.assert_close(policy(one, memory)[0], policy(other, memory)[0])
+
+
+def test_folded_policy_computes_the_same(policy: QuadrotorPolicy) -> None:
+    memory = torch.randn(9, policy.memory_width)
+    for ours, theirs in zip(
+        FoldedPolicy(policy)(signals(9), memory), policy(signals(9), memory), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
 
 
 def test_memory_changes_the_answer(policy: QuadrotorPolicy) -> None:

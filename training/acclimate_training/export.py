@@ -24,6 +24,7 @@ from acclimate_contract import (
 from acclimate_deploy.policy import load_policy
 from acclimate_training.files import replacing
 from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies.folded import FoldedPolicy
 from acclimate_training.policies.quadrotor import SIGNALS
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 
@@ -37,7 +38,7 @@ class _Graph(nn.Module):
 
     def __init__(self, policy: QuadrotorPolicy) -> None:
         super().__init__()
-        self.policy = policy
+        self.policy = FoldedPolicy(policy)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         return self.policy(dict(zip(SIGNALS, tensors[:-1], strict=True)), tensors[-1])

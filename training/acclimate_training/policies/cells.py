@@ -32,11 +32,11 @@ class GRU(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """Advance the memory (num_envs, memory_width) by one step."""
-        from_input, from_memory = self.input(x), self.recurrent(memory)
         n = self.memory_width
-        reset = torch.sigmoid(from_input[:, :n] + from_memory[:, :n])
-        update = torch.sigmoid(from_input[:, n : 2 * n] + from_memory[:, n : 2 * n])
-        new = torch.tanh(from_input[:, 2 * n :] + reset * from_memory[:, 2 * n :])
+        input_gates, input_new = self.input(x).split((2 * n, n), dim=-1)
+        memory_gates, memory_new = self.recurrent(memory).split((2 * n, n), dim=-1)
+        reset, update = torch.sigmoid(input_gates + memory_gates).split((n, n), dim=-1)
+        new = torch.tanh(input_new + reset * memory_new)
         return new + update * (memory - new)
 
 
