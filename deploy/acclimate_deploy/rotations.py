@@ -3,6 +3,9 @@
 Every function takes any leading axes and broadcasts them.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 
@@ -39,9 +42,16 @@ def rotate(quat_body_to_world: np.ndarray, vec_body: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3), world frame, unit of `vec_body`.
     """
-    w, axis = quat_body_to_world[..., :1], quat_body_to_world[..., 1:]
-    twice = 2.0 * np.cross(axis, vec_body)
-    return vec_body + w * twice + np.cross(axis, twice)
+    w, x, y, z = _components(quat_body_to_world)
+    vx, vy, vz = _components(vec_body)
+    # v + w t + a x t with t = 2 a x v; spelt out, because np.cross costs ten times as much here.
+    tx, ty, tz = 2.0 * (y * vz - z * vy), 2.0 * (z * vx - x * vz), 2.0 * (x * vy - y * vx)
+    rotated = (
+        vx + w * tx + y * tz - z * ty,
+        vy + w * ty + z * tx - x * tz,
+        vz + w * tz + x * ty - y * tx,
+    )
+    return np.array(rotated) if isinstance(rotated[0], float) else np.stack(rotated, axis=-1)
 
 
 def rotate_inverse(quat_body_to_world: np.ndarray, vec_world: np.ndarray) -> np.ndarray:
@@ -82,3 +92,8 @@ def from_heading(heading_rad: np.ndarray | float) -> np.ndarray:
     half = 0.5 * np.asarray(heading_rad, dtype=np.float64)
     zero = np.zeros_like(half)
     return np.stack((np.cos(half), zero, zero, np.sin(half)), axis=-1)
+
+
+def _components(values: np.ndarray) -> Sequence[Any]:
+    """Entries along the last axis: plain floats of one vector, arrays of many."""
+    return values.tolist() if values.ndim == 1 else tuple(np.moveaxis(values, -1, 0))
