@@ -41,3 +41,22 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+def test_speeds_in_the_readme_are_those_of_the_benchmarks() -> None:
+    """Every number of the table stands in a committed result, rounded as it is shown."""
+    table = README.split("<!-- speed -->")[1]
+    shown = {
+        number
+        for row in table.strip().splitlines()[2:]
+        for cell in row.split("|")[2:4]
+        for number in re.findall(r"\d+(?:\.\d+)?", cell)
+    }
+    recorded = [
+        float(number)
+        for result in (ROOT / "benchmarks" / "results").glob("*.json")
+        for number in re.findall(r"\d+(?:\.\d+)?", result.read_text())
+    ]
+    texts = {f"{x:g}" for x in recorded} | {f"{x / 1000:.2f}" for x in recorded}
+    assert len(shown) > 8
+    assert shown <= texts
