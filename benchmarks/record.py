@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate_training.provenance import provenance
+from acclimate_deploy.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
 

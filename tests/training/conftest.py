@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import published
 from acclimate_training.export import export_policy
 from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.provenance import provenance
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from acclimate_deploy.files import replacing
 from acclimate_training.errors import TrainingError
-from acclimate_training.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True)

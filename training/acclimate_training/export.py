@@ -21,8 +21,8 @@ from acclimate_contract import (
     MemorySpec,
     RateSpec,
 )
+from acclimate_deploy.files import replacing
 from acclimate_deploy.policy import load_policy
-from acclimate_training.files import replacing
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.folded import FoldedPolicy
 from acclimate_training.policies.quadrotor import SIGNALS

@@ -16,20 +16,20 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from acclimate_deploy.files import write_json
+from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import DISTRIBUTIONS
 from acclimate_training.algorithms.gradients import Rollout, Step, Taming, fly, make_step
 from acclimate_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy
-from acclimate_training.files import write_json
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.problems.quadrotor_tracking import (
     TrackingCost,
     draw_episodes,
     to_device,
 )
-from acclimate_training.provenance import provenance
 
 logger = logging.getLogger(__name__)
 

@@ -2,15 +2,13 @@
 
 import importlib.util
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from acclimate_contract import AcclimateError
 from acclimate_deploy.bag import is_partial
 from acclimate_deploy.bag_recovery import recover_bag
+from acclimate_deploy.files import replacing
 from acclimate_deploy.flight_log import read_flight_log
 from acclimate_deploy.report.analysis import analyse
 from acclimate_deploy.report.figures import FlightFigures, compute_figures
@@ -121,8 +119,8 @@ def write_report(
         "missing": log.missing,
         "recovered": log.recovered,
     }
-    _write_atomically(figures_json, json.dumps(record, indent=2) + "\n")
-    _write_atomically(html, page)
+    _write(figures_json, json.dumps(record, indent=2) + "\n")
+    _write(html, page)
     return ReportSummary(
         bag=bag,
         html=html,
@@ -146,22 +144,12 @@ def _require_extra() -> None:
             )
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    """The file has its old content or all of the new one, whatever happens in between."""
-    temporary = ""
+def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ReportError(
             f"cannot write '{path}': {error.strerror or error}. "
             "Fix: choose another path for the report (its folder must be writable)."
         ) from error
-    finally:
-        if temporary:
-            with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate_contract import Manifest
+from acclimate_deploy.files import replacing, write_json
 from acclimate_deploy.policy import load_policy
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.evaluate import read_record, summary
@@ -19,7 +20,6 @@ from acclimate_training.evaluation.table import (
     population_rows,
 )
 from acclimate_training.export import with_evaluation
-from acclimate_training.files import replacing, write_json
 
 RECORD, CARD = "evaluation.json", "CARD.md"
 

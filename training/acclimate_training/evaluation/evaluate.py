@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acclimate_deploy.files import write_json
+from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import (
     InitialStates,
     QuadrotorParameters,
@@ -29,9 +31,7 @@ from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.figures import by_band, hold_figures, tracking_figures
 from acclimate_training.evaluation.flights import Conditions, Flight, SensorNoise, fly
 from acclimate_training.evaluation.pilots import PEERS, Pilot, PilotMaker, onnx_pilot
-from acclimate_training.files import write_json
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S
-from acclimate_training.provenance import provenance
 
 logger = logging.getLogger(__name__)
 

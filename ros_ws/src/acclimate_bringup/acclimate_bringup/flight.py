@@ -18,8 +18,9 @@ from acclimate_bringup.commands import FlyCfg
 from acclimate_bringup.domains import claimed_domain
 from acclimate_bringup.processes import Fleet, ProcessSpec, StopRequest
 from acclimate_bringup.progress import FlightProgress
-from acclimate_bringup.run_record import describe_run, write_record
+from acclimate_bringup.run_record import describe_run
 from acclimate_contract import AcclimateError, ConfigError
+from acclimate_deploy.files import write_json
 
 FLIGHT_TEST = "flight_test"
 # Started in this order and stopped in the reverse: the recorder sees all of it.
@@ -64,13 +65,13 @@ def fly_once(cfg: FlyCfg, stop: StopRequest) -> int:
             return 128 + stop.number
         out = _make_run_folder(cfg)
         record = {
-            **describe_run(asdict(cfg)),
+            **describe_run(asdict(cfg), cfg.seed),
             "domain_id": domain,
             "policy": {"name": policy.manifest.name, "sha256": policy.sha256},
         }
-        write_record(out / "run.json", {**record, "outcome": "running"})
+        write_json(out / "run.json", {**record, "outcome": "running"})
         outcome = _run(cfg, out, domain, stop, console)
-        write_record(out / "run.json", {**record, "outcome": outcome.problem or "completed"})
+        write_json(out / "run.json", {**record, "outcome": outcome.problem or "completed"})
     return _conclude(out, outcome, console)
 
 

@@ -8,7 +8,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("acclimate", "torch", "numpy", "onnx", "onnxruntime", "mujoco")
+PACKAGES = (
+    "acclimate",
+    "mujoco",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "ros-rclpy",
+    "rosbags",
+    "torch",
+)
 
 
 def provenance(seed: int) -> dict[str, Any]:
