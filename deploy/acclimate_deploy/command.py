@@ -59,6 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`| head`). Without this the interpreter complains at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE_CLOSED
+    except OSError as error:
+        print(
+            f"acclimate {name}: the system refused: {error}. Files are written whole or not at "
+            "all, so what was there before still is. Fix: check free disk space and permissions.",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
 
 
 def _dispatch(name: str, arguments: list[str]) -> int:

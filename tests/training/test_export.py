@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from acclimate_contract import MANIFEST_KEY
+from acclimate_deploy.command import main
 from acclimate_deploy.policy import load_policy
 from acclimate_deploy.runtime import BatchRunner
 from acclimate_training import export
+from acclimate_training.config import TrainCfg
 from acclimate_training.export import export_policy, with_evaluation
 from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.trainer import train
 
 PLAIN_OPERATORS = {
     "Add", "Cast", "Clip", "Concat", "Constant", "Expand", "Gather", "Gemm", "MatMul", "Mul",
@@ -88,3 +91,15 @@ def test_evaluation_is_added_without_touching_the_graph(policy_file: Path) -> No
     with_evaluation(policy_file, {"lost": 0.001})
     assert load_policy(policy_file).manifest.evaluation == {"lost": 0.001}
     assert onnx.load(policy_file).graph.SerializeToString() == before
+
+
+def test_export_where_nothing_can_be_written_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = TrainCfg(
+        out=tmp_path, iterations=1, num_envs=4, first_horizon=3, last_horizon=3, compile=False
+    )
+    train(cfg)
+    code = main(["export", "--run", str(tmp_path), "--out", "/proc/nowhere/policy.onnx"])
+    assert code == 2
+    assert "the system refused" in capsys.readouterr().err
