@@ -61,8 +61,15 @@ def test_rmse_squares_before_the_mean() -> None:
 
 
 def test_settling_time_needs_the_robot_to_stay() -> None:
-    robots = columns([1.0, 0.05, 0.05], [1.0, 0.05, 1.0], [0.05, 0.05, 0.05], [0.05, 1.0, 0.05])
-    np.testing.assert_allclose(settling_time_s(flight(robots), 0.1), [1.0, np.inf, 0.0, 2.0])
+    robots = columns(
+        [1.0, 0.05, 0.05],
+        [1.0, 0.05, 0.11],
+        [0.05, 0.09, 0.05],
+        [0.05, 0.11, 0.05],
+        [0.05, 0.05, np.nan],
+    )
+    times = settling_time_s(flight(robots), 0.1)
+    np.testing.assert_allclose(times, [1.0, np.inf, 0.0, 2.0, np.inf])
 
 
 def test_lost_is_far_away_once_or_away_at_the_end_or_not_a_number() -> None:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from acclimate_contract import MANIFEST_KEY
+from acclimate_contract import MANIFEST_KEY, ContractError
 from acclimate_deploy.command import main
 from acclimate_deploy.policy import load_policy
 from acclimate_deploy.runtime import BatchRunner
@@ -84,6 +84,21 @@ def test_failed_export_leaves_the_old_file(
         export_policy(policy, policy_file, name="new", distribution={}, provenance={})
     assert policy_file.read_bytes() == before
     assert list(policy_file.parent.iterdir()) == [policy_file]
+
+
+def test_graph_that_computes_something_else_is_not_exported(
+    policy: QuadrotorPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong(export.FoldedPolicy):
+        def __init__(self, policy: QuadrotorPolicy) -> None:
+            super().__init__(policy)
+            self.bias.data += 0.01
+
+    monkeypatch.setattr(export, "FoldedPolicy", Wrong)
+    path = tmp_path / "policy.onnx"
+    with pytest.raises(ContractError, match="golden"):
+        export_policy(policy, path, name="wrong", distribution={}, provenance={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_evaluation_is_added_without_touching_the_graph(policy_file: Path) -> None:

@@ -51,6 +51,22 @@ def test_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -
     assert not torch.equal(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
+def test_every_iteration_of_every_seed_has_its_own_random_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+    draw = trainer.draw_episodes
+
+    def noted(space, num_envs, num_steps, generator):
+        seeds.append(generator.initial_seed())
+        return draw(space, num_envs, num_steps, generator)
+
+    monkeypatch.setattr(trainer, "draw_episodes", noted)
+    for seed in (0, 1):
+        train(tiny(tmp_path / str(seed), seed=seed))
+    assert len(set(seeds)) == len(seeds) == 12
+
+
 def test_interrupted_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
     def interrupt(iteration: int, figures: dict[str, float]) -> None:
         if iteration == 3:
