@@ -205,3 +205,14 @@ def test_horizon_grows_and_learning_rate_falls(tmp_path: Path) -> None:
     assert [cfg.horizon(i) for i in (0, 25, 50, 99)] == [50, 175, 300, 300]
     assert cfg.learning_rate_at(0) == cfg.learning_rate
     assert cfg.learning_rate_at(100) == pytest.approx(0.0)
+
+
+def test_second_interrupt_does_not_wait_for_the_iteration(tmp_path: Path) -> None:
+    def insist(iteration: int, figures: dict[str, float]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("went on after the second interrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(tmp_path), insist)
+    assert not (tmp_path / POLICY).exists()

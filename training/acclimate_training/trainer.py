@@ -58,7 +58,7 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     policy = policy.to(device)
     optimizer = torch.optim.Adam(policy.parameters(), lr=cfg.learning_rate)
     iteration, elapsed_s = _restore(cfg, policy, optimizer)
-    _record_run(cfg, iteration)
+    _record_run(cfg, iteration, device)
 
     def save() -> None:
         save_checkpoint(
@@ -223,12 +223,12 @@ def _restore(
     return checkpoint.iteration, checkpoint.elapsed_s
 
 
-def _record_run(cfg: TrainCfg, iteration: int) -> None:
+def _record_run(cfg: TrainCfg, iteration: int, device: torch.device) -> None:
     """Write run.json for a fresh run; a resumed run keeps the record of its beginning."""
     path = cfg.out / RUN
     if iteration and path.exists():
         return
-    origin = provenance(cfg.seed)
+    origin = {**provenance(cfg.seed), "device": str(device)}
     try:
         write_json(path, {"config": {**asdict(cfg), "out": str(cfg.out)}, "provenance": origin})
     except OSError as error:
@@ -239,11 +239,13 @@ def _record_run(cfg: TrainCfg, iteration: int) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a question that is asked between iterations."""
+    """Turn SIGINT and SIGTERM into a question asked between iterations; a second one insists."""
     stopped = False
 
     def stop(number: int, frame: object) -> None:
         nonlocal stopped
+        if stopped:
+            raise KeyboardInterrupt
         stopped = True
 
     previous = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
