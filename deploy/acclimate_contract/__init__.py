@@ -11,8 +11,10 @@ from acclimate_contract.manifest import (
     RateSpec,
 )
 from acclimate_contract.signals import (
+    PREVIEW_TIMES_S,
     PREVIOUS_ACTION,
     QUADROTOR,
+    REFERENCE_PREVIEW,
     ROBOT_FAMILIES,
     TIME_STEP,
     ActionSpec,
@@ -24,8 +26,10 @@ __all__ = [
     "ACTION_OUTPUT",
     "GOLDEN_TOLERANCE",
     "MANIFEST_KEY",
+    "PREVIEW_TIMES_S",
     "PREVIOUS_ACTION",
     "QUADROTOR",
+    "REFERENCE_PREVIEW",
     "ROBOT_FAMILIES",
     "SCHEMA_VERSION",
     "TIME_STEP",

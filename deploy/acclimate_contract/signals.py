@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 PREVIOUS_ACTION = "previous_action"  # the runtime feeds its mean over a period of the memory
 TIME_STEP = "time_step"  # the runtime measures it
+REFERENCE_PREVIEW = "reference_preview"  # a policy that reads it looks ahead
+
+PREVIEW_TIMES_S = (0.1, 0.2, 0.4, 0.6)
+"""How far ahead each row of `reference_preview` looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,14 @@ QUADROTOR = RobotFamily(
             unit="s",
             frame="none",
             description="Time since the memory last advanced.",
+        ),
+        Signal(
+            name=REFERENCE_PREVIEW,
+            shape=(len(PREVIEW_TIMES_S), 3),
+            unit="m",
+            frame="world",
+            description="Reference positions 0.1, 0.2, 0.4 and 0.6 s ahead minus the present one; "
+            "zeros where the future is unknown.",
         ),
     ),
     action=ActionSpec(

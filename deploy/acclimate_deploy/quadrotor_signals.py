@@ -1,11 +1,18 @@
 """From what a quadrotor measures, and what it should do, to the signals a policy reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, inf, isfinite, nan, sin, sqrt
 
 import numpy as np
 
-from acclimate_contract import PREVIOUS_ACTION, QUADROTOR, TIME_STEP, ContractError
+from acclimate_contract import (
+    PREVIEW_TIMES_S,
+    PREVIOUS_ACTION,
+    QUADROTOR,
+    REFERENCE_PREVIEW,
+    TIME_STEP,
+    ContractError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,17 +49,20 @@ class QuadrotorState:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """Where a quadrotor should be.
+    """Where a quadrotor should be, and where it goes from there.
 
     Attributes:
         position: (3,) m, world.
         linear_velocity: (3,) m/s, world.
         heading_rad: Angle of the body's x axis about world z.
+        preview: (4, 3) m, world: positions `PREVIEW_TIMES_S` ahead minus `position`; zeros where
+            the future is unknown.
     """
 
     position: np.ndarray
     linear_velocity: np.ndarray
     heading_rad: float = 0.0
+    preview: np.ndarray = field(default_factory=lambda: np.zeros((len(PREVIEW_TIMES_S), 3)))
 
 
 class SignalBuilder:
@@ -95,6 +105,8 @@ class SignalBuilder:
         np.subtract(state.linear_velocity, reference.linear_velocity, out=self._difference)
         _turn(self._difference, c, s, signals["linear_velocity_error"])
         _relative_orientation(state.orientation, heading_rad, signals["orientation"])
+        for ahead, out in zip(reference.preview, signals[REFERENCE_PREVIEW], strict=True):
+            _turn(ahead, c, s, out)
         signals["angular_velocity"][:] = state.angular_velocity
         signals[PREVIOUS_ACTION][:] = previous_action
         signals[TIME_STEP][0] = dt_s

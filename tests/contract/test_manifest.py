@@ -39,7 +39,8 @@ def arrays(*shape: int) -> st.SearchStrategy[np.ndarray]:
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    signals = draw(st.permutations(QUADROTOR.signals))[: draw(st.integers(1, 6))]
+    vocabulary = QUADROTOR.signals
+    signals = draw(st.permutations(vocabulary))[: draw(st.integers(1, len(vocabulary)))]
     steps = draw(st.integers(2, 5))
     resets = np.zeros(steps, dtype=bool)
     resets[draw(st.integers(1, steps - 1))] = True

@@ -1,6 +1,13 @@
 import pytest
 
-from acclimate_contract import PREVIOUS_ACTION, QUADROTOR, ROBOT_FAMILIES, TIME_STEP
+from acclimate_contract import (
+    PREVIEW_TIMES_S,
+    PREVIOUS_ACTION,
+    QUADROTOR,
+    REFERENCE_PREVIEW,
+    ROBOT_FAMILIES,
+    TIME_STEP,
+)
 
 
 def test_names_are_unique_in_every_family() -> None:
@@ -22,3 +29,11 @@ def test_runtime_signals_are_in_the_vocabulary() -> None:
     assert QUADROTOR.signal(TIME_STEP).shape == (1,)
     with pytest.raises(KeyError):
         QUADROTOR.signal("wind")
+
+
+def test_preview_has_one_row_per_time_and_says_them_in_words() -> None:
+    signal = QUADROTOR.signal(REFERENCE_PREVIEW)
+    assert signal.shape == (len(PREVIEW_TIMES_S), 3)
+    assert list(PREVIEW_TIMES_S) == sorted(PREVIEW_TIMES_S)
+    *first, last = map(str, PREVIEW_TIMES_S)
+    assert f"{', '.join(first)} and {last} s ahead" in signal.description

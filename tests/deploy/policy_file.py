@@ -35,7 +35,7 @@ class Recurrence:
     def __init__(self, names: Sequence[str] = SIGNALS, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self.signals = tuple(QUADROTOR.signal(name) for name in names)
-        width = sum(signal.shape[0] for signal in self.signals)
+        width = sum(int(np.prod(signal.shape)) for signal in self.signals)
         self.A = rng.normal(0, 0.4, (width, MEMORY_WIDTH)).astype(np.float32)
         self.B = rng.normal(0, 0.6, (MEMORY_WIDTH, MEMORY_WIDTH)).astype(np.float32)
         self.C = rng.normal(0, 0.6, (MEMORY_WIDTH, NUM_CHANNELS)).astype(np.float32)
@@ -43,15 +43,17 @@ class Recurrence:
     def step(
         self, signals: dict[str, np.ndarray], memory: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Answer and next memory, each (batch, 4), for signals (batch, k)."""
-        x = np.concatenate([signals[s.name] for s in self.signals], axis=-1)
+        """Answer and next memory, each (batch, 4), for signals (batch, *shape)."""
+        rows = [signals[s.name].reshape(len(memory), -1) for s in self.signals]
+        x = np.concatenate(rows, axis=-1)
         memory = np.tanh(x @ self.A + memory @ self.B)
         return np.tanh(memory @ self.C), memory
 
     def model(self, batch: str | int = "batch") -> onnx.ModelProto:
-        names = [s.name for s in self.signals]
+        rows = {s.name: s.name if len(s.shape) == 1 else f"{s.name}_row" for s in self.signals}
         nodes = [
-            helper.make_node("Concat", names, ["x"], axis=1),
+            *(helper.make_node("Flatten", [n], [row]) for n, row in rows.items() if n != row),
+            helper.make_node("Concat", list(rows.values()), ["x"], axis=1),
             helper.make_node("MatMul", ["x", "A"], ["xa"]),
             helper.make_node("MatMul", ["memory", "B"], ["mb"]),
             helper.make_node("Add", ["xa", "mb"], ["sum"]),
@@ -59,11 +61,11 @@ class Recurrence:
             helper.make_node("MatMul", ["next_memory", "C"], ["nc"]),
             helper.make_node("Tanh", ["nc"], ["action"]),
         ]
-        shapes = {s.name: s.shape[0] for s in self.signals} | {"memory": MEMORY_WIDTH}
+        shapes = {s.name: s.shape for s in self.signals} | {"memory": (MEMORY_WIDTH,)}
         graph = helper.make_graph(
             nodes,
             "recurrence",
-            [tensor(name, batch, width) for name, width in shapes.items()],
+            [tensor(name, batch, *shape) for name, shape in shapes.items()],
             [tensor("action", batch, NUM_CHANNELS), tensor("next_memory", batch, MEMORY_WIDTH)],
             [numpy_helper.from_array(getattr(self, name), name) for name in "ABC"],
         )
@@ -113,7 +115,7 @@ class Recurrence:
 
 
 def random_signals(names: Sequence[str], steps: int, seed: int) -> dict[str, np.ndarray]:
-    """Plausible signals, name -> (steps, k) float32; the quaternions are unit."""
+    """Plausible signals, name -> (steps, *shape) float32; the quaternions are unit."""
     rng = np.random.default_rng(seed)
     values = {n: rng.normal(0, 0.5, (steps, *QUADROTOR.signal(n).shape)) for n in names}
     if "orientation" in values:
@@ -125,10 +127,10 @@ def random_signals(names: Sequence[str], steps: int, seed: int) -> dict[str, np.
 
 
 def tensor(
-    name: str, batch: str | int, width: int, kind: int = TensorProto.FLOAT
+    name: str, batch: str | int, *shape: int, kind: int = TensorProto.FLOAT
 ) -> onnx.ValueInfoProto:
-    """Describe a graph tensor (batch, width)."""
-    return helper.make_tensor_value_info(name, kind, [batch, width])
+    """Describe a graph tensor (batch, *shape)."""
+    return helper.make_tensor_value_info(name, kind, [batch, *shape])
 
 
 def write(path: Path, model: onnx.ModelProto, manifest: Manifest | str | None) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from policy_file import Recurrence, build
+from policy_file import SIGNALS, Recurrence, build
 
 from acclimate_contract import AcclimateError, GoldenSequence
 from acclimate_deploy import command, commands
@@ -117,6 +117,13 @@ def test_inspect_as_json(policy: Path) -> None:
     assert card["golden"]["resets"] == [7]
     assert card["signals"][0]["name"] == "position_error"
     assert card["evaluation"]["lost"] == 0.004
+
+
+def test_a_policy_that_looks_ahead_is_shown_and_proven(tmp_path: Path) -> None:
+    path = build(tmp_path / "policy.onnx", (*SIGNALS, "reference_preview"))
+    shown = run("inspect", path)
+    assert "reference_preview (4, 3) m world" in " ".join(shown.stdout.split())
+    assert run("selftest", path).returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["inspect", "selftest"])

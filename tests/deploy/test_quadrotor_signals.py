@@ -40,7 +40,11 @@ def test_fills_the_vocabulary_of_the_family() -> None:
 
 def test_at_heading_zero_errors_are_plain_differences() -> None:
     state = a_state()
-    reference = Reference(position=np.array([1.0, 2, 3]), linear_velocity=np.array([0.1, 0.2, 0.3]))
+    reference = Reference(
+        position=np.array([1.0, 2, 3]),
+        linear_velocity=np.array([0.1, 0.2, 0.3]),
+        preview=RNG.normal(size=(4, 3)),
+    )
     action = np.array([0.1, -0.2, 0.3, -0.4])
     signals = SignalBuilder().fill(state, reference, action, 0.004)
     expected = {
@@ -50,7 +54,9 @@ def test_at_heading_zero_errors_are_plain_differences() -> None:
         "orientation": state.orientation * np.sign(state.orientation[0]),
         "previous_action": action,
         "time_step": [0.004],
+        "reference_preview": reference.preview,
     }
+    assert expected.keys() == signals.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(signals[name], value, atol=ROUNDING)
 
@@ -60,7 +66,9 @@ def test_turning_robot_and_reference_together_changes_nothing(seed: int, angle: 
     """What heading zero means: the policy cannot tell where north is."""
     state = a_state(seed)
     reference = Reference(
-        position=np.array([1.0, 2.0, 3.0]), linear_velocity=np.array([0.5, 0.0, -0.5])
+        position=np.array([1.0, 2.0, 3.0]),
+        linear_velocity=np.array([0.5, 0.0, -0.5]),
+        preview=np.random.default_rng(seed).normal(size=(4, 3)),
     )
     turn = rotations.from_heading(angle)
     turned_state = QuadrotorState(
@@ -74,12 +82,24 @@ def test_turning_robot_and_reference_together_changes_nothing(seed: int, angle: 
         position=rotations.rotate(turn, reference.position),
         linear_velocity=rotations.rotate(turn, reference.linear_velocity),
         heading_rad=angle,
+        preview=rotations.rotate(turn, reference.preview),
     )
     plain, turned = fill(state, reference), fill(turned_state, turned_reference)
     if abs(plain["orientation"][0]) < 1e-3:  # either sign may be chosen at a half turn
         turned["orientation"] *= np.sign(plain["orientation"] @ turned["orientation"])
     for name, value in plain.items():
         np.testing.assert_allclose(turned[name], value, atol=ROUNDING)
+
+
+def test_an_unknown_future_is_zeros() -> None:
+    builder = SignalBuilder()
+    known = Reference(
+        position=np.zeros(3), linear_velocity=np.zeros(3), preview=np.ones((4, 3)), heading_rad=1.0
+    )
+    unknown = Reference(position=np.ones(3), linear_velocity=np.ones(3), heading_rad=1.0)
+    builder.fill(a_state(), known, np.zeros(4), 0.01)
+    signals = builder.fill(a_state(), unknown, np.zeros(4), 0.01)
+    np.testing.assert_array_equal(signals["reference_preview"], np.zeros((4, 3)))
 
 
 @given(st.integers(0, 1000), st.floats(-4.0, 4.0))

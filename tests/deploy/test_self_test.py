@@ -15,7 +15,16 @@ def failed(result: SelfTest) -> list[str]:
     return [check.claim for check in result.checks if not check.passed]
 
 
-@pytest.mark.parametrize("names", [SIGNALS, (*SIGNALS, "time_step"), ("position_error",)])
+@pytest.mark.parametrize(
+    "names",
+    [
+        SIGNALS,
+        (*SIGNALS, "time_step"),
+        ("position_error",),
+        (*SIGNALS, "reference_preview"),
+        ("reference_preview", "time_step"),
+    ],
+)
 def test_a_good_policy_passes(tmp_path: Path, names: tuple[str, ...]) -> None:
     result = run_self_test(load_policy(build(tmp_path / "policy.onnx", names)), timing_steps=50)
     assert result.passed

@@ -20,6 +20,7 @@ if importlib.util.find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     from hover_policy import write_hover_policy
+    from preview_policy import write_preview_policy
     from ros_client import RosClient
     from ros_processes import MARKER, Nodes, survivors
 
@@ -32,6 +33,18 @@ else:
 def hover_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hand-written policy that flies the x500."""
     return write_hover_policy(tmp_path_factory.mktemp("policy") / "policy.onnx")
+
+
+@pytest.fixture(scope="session")
+def looking_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hand-written policy that flies the x500 and looks ahead."""
+    return write_hover_policy(tmp_path_factory.mktemp("looking") / "policy.onnx", looks_ahead=True)
+
+
+@pytest.fixture(scope="session")
+def preview_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hand-written policy that flies nothing and shows what it reads."""
+    return write_preview_policy(tmp_path_factory.mktemp("preview") / "policy.onnx")
 
 
 @pytest.fixture

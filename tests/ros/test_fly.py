@@ -9,10 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from ros_processes import MARKER, RELEASED_POLICY, survivors, wait_until
+from rosbags.rosbag2 import Reader
 
+from acclimate_deploy.bag import ros_types
 from acclimate_deploy.flight_log import FlightLog, read_flight_log
 
 NODES = ("recorder", "simulated_robot", "safety_node", "policy_node", "flight_test")
@@ -61,6 +65,16 @@ class Flight:
     def recorded(self) -> FlightLog:
         return read_flight_log(self.out / "bag")
 
+    def plans(self) -> list[Any]:
+        """Recorded messages of `reference_trajectory`."""
+        with Reader(self.out / "bag") as reader:
+            wanted = [c for c in reader.connections if c.topic == "/reference_trajectory"]
+            assert len(wanted) == 1
+            return [
+                ros_types().deserialize_cdr(raw, connection.msgtype)
+                for connection, _, raw in reader.messages(wanted)
+            ]
+
 
 @pytest.fixture
 def flight(tmp_path: Path, marker: str, hover_policy: Path) -> Iterator[Flight]:
@@ -102,6 +116,35 @@ def test_demo_in_short_form(tmp_path: Path, marker: str, hover_policy: Path) -> 
     assert not survivors(marker)
 
 
+def test_policy_that_looks_ahead_gets_the_plan(
+    tmp_path: Path, marker: str, looking_policy: Path
+) -> None:
+    """And the plan is kept: where it said the robot would be is where the reference then was."""
+    flight = Flight(tmp_path, marker, looking_policy, "--robot", "x500", "--duration", "10")
+    assert_flown(flight)
+    plans = flight.plans()
+    assert len(plans) > 300
+    starts_s = np.array([p.header.stamp.sec + p.header.stamp.nanosec * 1e-9 for p in plans])
+    points = np.array(
+        [
+            [[q.x, q.y, q.z] for q in (point.transforms[0].translation for point in plan.points)]
+            for plan in plans
+        ]
+    )  # (plans, points, 3)
+    ahead_s = [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in plans[0].points]
+    assert ahead_s[0] == 0.0
+    assert ahead_s[-1] >= 0.6 + 0.1, "as far as a policy looks, and until the next message"
+    for column, after_s in enumerate(ahead_s):
+        known = starts_s + after_s <= starts_s[-1]
+        for axis in range(3):
+            then = np.interp(starts_s[known] + after_s, starts_s, points[:, 0, axis])
+            # straight lines between messages, and stamps a little later than the time they mean
+            np.testing.assert_allclose(points[known, column, axis], then, atol=0.02)
+    rmse = re.search(r"Figure-eight RMSE +([0-9.]+) cm", flight.stdout)
+    assert rmse is not None
+    assert float(rmse[1]) < 25.0, "without looking ahead, the same gains are 40 cm off"
+
+
 def test_interrupt_in_flight_lands_first(flight: Flight, marker: str) -> None:
     flight.saw("hover")
     os.killpg(flight.process.pid, signal.SIGINT)  # to the whole group, as a terminal does
@@ -110,6 +153,7 @@ def test_interrupt_in_flight_lands_first(flight: Flight, marker: str) -> None:
     log = flight.recorded()
     assert events(log)[-3:] == ["interrupted: landing", "touchdown", "disarmed"]
     assert [change.mode for change in log.safety] == ["disarmed", "armed", "disarmed"]
+    assert flight.plans() == [], "nothing is sent ahead to a policy that does not look"
 
 
 def test_second_interrupt_does_not_wait_for_the_landing(flight: Flight, marker: str) -> None:
@@ -150,8 +194,6 @@ def test_signal_during_start_up(
     assert "Traceback" not in flight.stderr or code == -number, "while Python itself starts"
     assert not survivors(marker)
     if (flight.out / "bag").exists():
-        from rosbags.rosbag2 import Reader
-
         with Reader(flight.out / "bag") as reader:
             assert len(reader.connections) > 5
     assert not list(flight.out.glob("*.partial"))

@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Transform, Twist
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from acclimate_bringup.domains import claimed_domain
 from acclimate_bringup.processes import Fleet, ProcessError, ProcessSpec, StopRequest
 from acclimate_contract import ConfigError, ContractError
 from acclimate_control.messages import (
+    MAX_POINTS,
     MotorNames,
     reference_from,
     state_from,
     to_odometry,
     to_reference,
     to_stamp,
+    to_trajectory,
+    trajectory_from,
 )
 from acclimate_control.pacing import Pacer, StampClock
 from acclimate_control.timing import TimingWindow
@@ -119,6 +123,94 @@ def test_reference_round_trip() -> None:
 def test_empty_reference_is_refused() -> None:
     with pytest.raises(ContractError, match="exactly one point"):
         reference_from(MultiDOFJointTrajectory())
+
+
+def a_trajectory(count: int = 5, stamp_s: int = 100) -> MultiDOFJointTrajectory:
+    """Along x at 2 m/s, a point every 0.25 s, turning."""
+    times_s = [0.25 * i for i in range(count)]
+    references = [
+        Reference(
+            position=np.array([2.0 * time_s, 5.0, 1.0]),
+            linear_velocity=np.array([2.0, 0.0, 0.0]),
+            heading_rad=time_s,
+        )
+        for time_s in times_s
+    ]
+    return to_trajectory(references, times_s, to_stamp(stamp_s * 10**9))
+
+
+def test_trajectory_round_trip() -> None:
+    trajectory = trajectory_from(a_trajectory(), now_s=100.0)
+    reference = trajectory.reference(100.3)
+    np.testing.assert_allclose(reference.position, [0.6, 5.0, 1.0])
+    np.testing.assert_allclose(reference.linear_velocity, [2.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(reference.preview[:, 0], [0.2, 0.4, 0.8, 1.2])
+    assert reference.heading_rad == pytest.approx(0.3)
+    assert trajectory.end_s == pytest.approx(101.0)
+
+
+def test_trajectory_without_a_stamp_begins_on_arrival() -> None:
+    trajectory = trajectory_from(a_trajectory(stamp_s=0), now_s=1234.5)
+    np.testing.assert_allclose(trajectory.reference(1234.75).position, [0.5, 5.0, 1.0])
+
+
+def test_trajectory_without_velocities_is_flown_in_straight_lines() -> None:
+    message = a_trajectory()
+    for point in message.points:
+        point.velocities = []
+    reference = trajectory_from(message, now_s=100.0).reference(100.3)
+    np.testing.assert_allclose(reference.position, [0.6, 5.0, 1.0])
+    np.testing.assert_allclose(reference.linear_velocity, [2.0, 0.0, 0.0])
+
+
+def damaged(damage: str) -> MultiDOFJointTrajectory:
+    message = a_trajectory(count=MAX_POINTS + 1 if damage == "too long" else 5)
+    last = message.points[-1]
+    if damage == "empty":
+        message.points = []
+    elif damage == "one point":
+        message.points = [last]
+    elif damage == "no transform":
+        last.transforms = []
+    elif damage == "two robots":
+        last.transforms, last.velocities = [Transform()] * 2, [Twist()] * 2
+    elif damage == "a velocity missing":
+        last.velocities = []
+    elif damage == "times equal":
+        last.time_from_start.sec, last.time_from_start.nanosec = 0, 0
+    elif damage == "not a number":
+        last.transforms[0].translation.z = float("nan")
+    elif damage == "no attitude":
+        last.transforms[0].rotation.z = float("nan")
+    return message
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ("empty", "has 0 points"),
+        ("one point", "has 1 points"),
+        ("too long", f"has {MAX_POINTS + 1} points.*piece by piece"),
+        ("no transform", r"\(0, 1\), \(1, 1\)"),
+        ("two robots", r"\(1, 1\), \(2, 2\)"),
+        ("a velocity missing", r"\(1, 0\), \(1, 1\)"),
+        ("times equal", "times grow"),
+        ("not a number", "not finite"),
+        ("no attitude", "not finite"),
+    ],
+)
+def test_malformed_trajectory_is_refused(damage: str, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint) as error:
+        trajectory_from(damaged(damage), now_s=100.0)
+    assert "Fix:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "complaint"), [(101.5, r"ended 0\.5 s ago.*Fix:"), (50.0, r"begins in 50 s.*Fix:")]
+)
+def test_trajectory_of_another_time_is_refused(now_s: float, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        trajectory_from(a_trajectory(), now_s)
 
 
 def test_motor_names_map_any_order() -> None:

@@ -6,9 +6,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import Transform, Twist
+from geometry_msgs.msg import Transform, Twist, Vector3
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32MultiArray, MultiArrayDimension, MultiArrayLayout, String
@@ -16,14 +16,17 @@ from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectory
 
 from acclimate_contract import ContractError
 from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.reference_trajectory import ReferenceTrajectory
 from acclimate_deploy.rotations import from_heading, heading, rotate, rotate_inverse
 
 WORLD_FRAME = "map"
 BODY_FRAME = "base_link"
+MAX_POINTS = 500
+"""Longest trajectory: rclpy takes 15 us to read a point, and the control loop waits meanwhile."""
 
 
-def stamp_s(stamp: Time) -> float:
-    """Seconds of a message's stamp."""
+def stamp_s(stamp: Time | Duration) -> float:
+    """Seconds of a message's stamp, or of a duration."""
     return stamp.sec + stamp.nanosec * 1e-9
 
 
@@ -87,17 +90,80 @@ def reference_from(message: MultiDOFJointTrajectory) -> Reference:
 
 def to_reference(reference: Reference, stamp: Time) -> MultiDOFJointTrajectory:
     """Inverse of `reference_from`."""
+    return _trajectory_message([_point(reference, 0.0)], stamp)
+
+
+def trajectory_from(message: MultiDOFJointTrajectory, now_s: float) -> ReferenceTrajectory:
+    """Trajectory of reference poses, with velocities or without, world frame.
+
+    Args:
+        message: Its points are due at its stamp plus their `time_from_start`; a stamp of zero
+            means now.
+        now_s: Time now, on the clock of the stamps.
+
+    Raises:
+        ContractError: The message is malformed, ended before now or begins long after it.
+    """
+    points = message.points
+    kinds = {(len(point.transforms), len(point.velocities)) for point in points}
+    if len(points) > MAX_POINTS or kinds not in ({(1, 1)}, {(1, 0)}):
+        raise ContractError(
+            f"a reference trajectory needs 2 to {MAX_POINTS} points with one transform each, and "
+            f"one velocity in every point or in none; this one has {len(points)} points with "
+            f"(transforms, velocities) {sorted(kinds)}. Fix: fill every point alike, and send a "
+            "long trajectory piece by piece."
+        )
+    quaternions = [point.transforms[0].rotation for point in points]
+    twists = [point.velocities[0] for point in points if point.velocities]
+    trajectory = ReferenceTrajectory(
+        start_s=stamp_s(message.header.stamp) or now_s,
+        time_s=np.array([stamp_s(point.time_from_start) for point in points]),
+        position=_xyz([point.transforms[0].translation for point in points]),
+        linear_velocity=_xyz([twist.linear for twist in twists]) if twists else None,
+        heading_rad=heading(np.array([[q.w, q.x, q.y, q.z] for q in quaternions])),
+    )
+    if reason := trajectory.untimely(now_s):
+        raise ContractError(
+            f"a reference trajectory {reason}, so it says nothing about now. Fix: stamp it with "
+            "the robot's clock when it is sent, or with zero to begin on arrival."
+        )
+    return trajectory
+
+
+def to_trajectory(
+    references: Sequence[Reference], times_s: Sequence[float], stamp: Time
+) -> MultiDOFJointTrajectory:
+    """Inverse of `trajectory_from`; each reference is due so many seconds after the stamp."""
+    points = [_point(*pair) for pair in zip(references, times_s, strict=True)]
+    return _trajectory_message(points, stamp)
+
+
+def _point(reference: Reference, time_s: float) -> MultiDOFJointTrajectoryPoint:
     transform, velocity = Transform(), Twist()
     p, q = transform.translation, transform.rotation
     p.x, p.y, p.z = map(float, reference.position)
     q.w, q.x, q.y, q.z = map(float, from_heading(reference.heading_rad))
     linear = velocity.linear
     linear.x, linear.y, linear.z = map(float, reference.linear_velocity)
-    point = MultiDOFJointTrajectoryPoint(transforms=[transform], velocities=[velocity])
-    message = MultiDOFJointTrajectory(joint_names=[BODY_FRAME], points=[point])
+    sec, nanosec = divmod(round(time_s * 1e9), 10**9)
+    return MultiDOFJointTrajectoryPoint(
+        transforms=[transform],
+        velocities=[velocity],
+        time_from_start=Duration(sec=sec, nanosec=nanosec),
+    )
+
+
+def _trajectory_message(
+    points: list[MultiDOFJointTrajectoryPoint], stamp: Time
+) -> MultiDOFJointTrajectory:
+    message = MultiDOFJointTrajectory(joint_names=[BODY_FRAME], points=points)
     message.header.stamp = stamp
     message.header.frame_id = WORLD_FRAME
     return message
+
+
+def _xyz(vectors: Sequence[Vector3]) -> np.ndarray:
+    return np.array([[v.x, v.y, v.z] for v in vectors])
 
 
 class MotorNames:

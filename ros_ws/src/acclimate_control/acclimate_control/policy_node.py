@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -28,13 +28,14 @@ from acclimate_control.messages import (
     reference_from,
     state_from,
     text,
+    trajectory_from,
 )
 from acclimate_control.node_life import ManagedNode, run
 from acclimate_control.parameters import declare
 from acclimate_control.timing import TimingWindow
+from acclimate_deploy.commanded_reference import CommandedReference
 from acclimate_deploy.policy import Policy, golden_difference, load_policy
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference, SignalBuilder
-from acclimate_deploy.rotations import heading
+from acclimate_deploy.quadrotor_signals import QuadrotorState, SignalBuilder
 from acclimate_deploy.runtime import PolicyRuntime
 
 CLOCK_RESET_S = 1.0
@@ -53,7 +54,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
         self._rate_hz = declare(
             self, "rate_hz", 200.0, "Expected odometry rate, Hz.", low=1.0, high=10000.0
         )
-        self._reference_timeout_s = declare(
+        reference_timeout_s = declare(
             self,
             "reference_timeout_s",
             0.5,
@@ -68,9 +69,8 @@ class PolicyNode(ManagedNode, LifecycleNode):
         self._faulty = False
         self._armed = False
         self._applied = np.full(len(self._channels), QUADROTOR.action.low)
-        self._reference: Reference | None = None
-        self._reference_came_s = -np.inf
-        self._hold: Reference | None = None
+        self._reference = CommandedReference(reference_timeout_s)
+        self._refused_trajectory = ""
 
     def begin(self) -> None:
         """Start by itself if asked to; a policy that cannot fly ends the process."""
@@ -133,6 +133,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
         self._subscriptions_made = [
             topics.ODOMETRY.subscription(self, self._on_odometry),
             topics.REFERENCE.subscription(self, self._on_reference),
+            topics.REFERENCE_TRAJECTORY.subscription(self, self._on_trajectory),
             topics.ACTUATORS.subscription(self, self._on_applied),
             topics.SAFETY_STATE.subscription(self, self._on_safety),
         ]
@@ -165,7 +166,8 @@ class PolicyNode(ManagedNode, LifecycleNode):
         dt_s = self._time_since_last(state.stamp_s)
         if dt_s is None:
             return
-        signals = self._signals.fill(state, self._current_reference(state), self._applied, dt_s)
+        reference = self._reference.current(state, time.monotonic())
+        signals = self._signals.fill(state, reference, self._applied, dt_s)
         action = self._runtime.step(signals, dt_s)
         if not np.isfinite(action).all():
             self._on_bad_action(state)
@@ -189,22 +191,6 @@ class PolicyNode(ManagedNode, LifecycleNode):
         self._last_stamp_s = stamp_s
         return dt_s
 
-    def _current_reference(self, state: QuadrotorState) -> Reference:
-        """The commanded reference while it is fresh, else the pose where it was lost."""
-        age_s = time.monotonic() - self._reference_came_s
-        if self._reference is not None and age_s <= self._reference_timeout_s:
-            self._hold = None
-            return self._reference
-        if self._hold is None and np.isfinite(state.position).all():
-            self._hold = Reference(
-                position=state.position.copy(),
-                linear_velocity=np.zeros(3),
-                heading_rad=float(heading(state.orientation)),
-            )
-        return self._hold or Reference(
-            position=np.zeros(3), linear_velocity=np.zeros(3), heading_rad=0.0
-        )
-
     def _on_bad_action(self, state: QuadrotorState) -> None:
         """Say nothing rather than nonsense: the safety node trips on silence."""
         if all(map(np.all, map(np.isfinite, _vectors(state)))):
@@ -220,7 +206,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
         now_s = time.monotonic()
         period_s = now_s - self._last_step_s if self._last_step_s else 1.0 / self._rate_hz
         self._last_step_s = now_s
-        latency_s = self.get_clock().now().nanoseconds * 1e-9 - stamp_s
+        latency_s = self._now_s() - stamp_s
         self._timing.add(period_s, latency_s)
         self._timing_out.publish(labelled({"period_s": period_s, "latency_s": latency_s}))
 
@@ -236,10 +222,18 @@ class PolicyNode(ManagedNode, LifecycleNode):
 
     def _on_reference(self, message: MultiDOFJointTrajectory) -> None:
         try:
-            self._reference = reference_from(message)
-            self._reference_came_s = time.monotonic()
+            self._reference.command(reference_from(message), time.monotonic())
         except AcclimateError as error:
             self.get_logger().error(str(error), throttle_duration_sec=1.0)
+
+    def _on_trajectory(self, message: MultiDOFJointTrajectory) -> None:
+        try:
+            trajectory = trajectory_from(message, self._now_s())
+        except AcclimateError as error:
+            self._refused_trajectory = str(error)
+            self.get_logger().error(str(error), throttle_duration_sec=1.0)
+            return
+        self._reference.command_trajectory(trajectory, time.monotonic())
 
     def _on_applied(self, message: JointState) -> None:
         try:
@@ -272,11 +266,11 @@ class PolicyNode(ManagedNode, LifecycleNode):
         return response
 
     def _forget(self) -> None:
-        """Memory, clock and held pose as after a start."""
+        """Memory, clock and held pose as after a start; a trajectory that still runs goes on."""
         assert self._runtime is not None
         self._runtime.reset()
+        self._reference.forget(self._now_s())
         self._faulty = False
-        self._hold = None
         self._last_stamp_s: float | None = None
         self._last_step_s = 0.0
         self._published_memory = np.zeros(0, dtype=np.float32)
@@ -284,8 +278,16 @@ class PolicyNode(ManagedNode, LifecycleNode):
     def _publish_diagnostics(self) -> None:
         values = [("policy", self._policy.manifest.name), *self._timing.summary()]
         message = "active" if self._active and not self._faulty else "silent"
+        level = DiagnosticStatus.OK
+        if self._refused_trajectory:
+            values.append(("refused trajectory", self._refused_trajectory))
+            level = DiagnosticStatus.WARN
+            self._refused_trajectory = ""
         stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostic("policy", message, values, stamp))
+        self._diagnostics.publish(diagnostic("policy", message, values, stamp, level=level))
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
 
 
 def _vectors(state: QuadrotorState) -> tuple[np.ndarray, ...]:
@@ -302,6 +304,7 @@ def _describe(policy: Policy) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "sha256": policy.sha256,
+        "signals": [signal.name for signal in manifest.signals],
         "num_parameters": manifest.num_parameters,
         "provenance": dict(manifest.provenance),
     }

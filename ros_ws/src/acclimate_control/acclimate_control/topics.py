@@ -65,6 +65,9 @@ class Topic:
 
 ODOMETRY = Topic(name="odom", message=Odometry, qos=SENSOR)
 REFERENCE = Topic(name="reference", message=MultiDOFJointTrajectory, qos=LATEST)
+REFERENCE_TRAJECTORY = Topic(
+    name="reference_trajectory", message=MultiDOFJointTrajectory, qos=LATEST
+)
 POLICY_COMMAND = Topic(name="policy/command", message=JointState, qos=LATEST)
 POLICY_MEMORY = Topic(name="policy/memory", message=Float32MultiArray, qos=STREAM)
 POLICY_TIMING = Topic(name="policy/timing", message=Float32MultiArray, qos=STREAM)
@@ -79,6 +82,7 @@ EVENTS = Topic(name="events", message=String, qos=HISTORY)
 ALL_TOPICS = (
     ODOMETRY,
     REFERENCE,
+    REFERENCE_TRAJECTORY,
     POLICY_COMMAND,
     POLICY_MEMORY,
     POLICY_TIMING,

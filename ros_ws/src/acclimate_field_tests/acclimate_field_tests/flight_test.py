@@ -4,6 +4,7 @@ It asks and never commands: references go to the policy, requests to the safety 
 (ctrl-C) in flight lands the robot where it is, then disarms; before the flight it just leaves.
 """
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
+from acclimate_contract import REFERENCE_PREVIEW
 from acclimate_control import topics
-from acclimate_control.messages import state_from, text, to_reference
+from acclimate_control.messages import state_from, text, to_reference, to_trajectory
 from acclimate_control.node_life import INTERRUPTED, ManagedNode, run
 from acclimate_control.parameters import declare
 from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
@@ -38,6 +40,8 @@ RETRY_S = 0.5
 REPLY_TIMEOUT_S = 2.0
 TOUCHDOWN_TIMEOUT_S = 8.0
 LAST_WORDS_S = 0.5
+AHEAD_S = tuple(i / 10 for i in range(11))
+"""Points of the trajectory sent ahead: as far as a policy looks, and 0.4 s for lost messages."""
 # Without these there is no report.
 RECORDED = {
     topic.name
@@ -74,6 +78,7 @@ class FlightTest(ManagedNode, Node):
         self._odometry_came_s = -np.inf
         self._steady_since_s = np.inf
         self._policy_ready = False
+        self._policy_looks_ahead = False
         self._recorder_ready = not self._with_recorder
         self._mode, self._reasons = "", ()
         self._was_armed = False
@@ -82,6 +87,7 @@ class FlightTest(ManagedNode, Node):
         self._phase = ""
         self._payload_asked = False
         self._reference = topics.REFERENCE.publisher(self)
+        self._trajectory = topics.REFERENCE_TRAJECTORY.publisher(self)
         self._events = topics.EVENTS.publisher(self)
         topics.ODOMETRY.subscription(self, self._on_odometry)
         topics.SAFETY_STATE.subscription(self, self._on_safety)
@@ -213,6 +219,8 @@ class FlightTest(ManagedNode, Node):
             return
         time_s = now_s - self._flight_began_s
         self._publish(self._plan.reference(time_s))
+        if self._policy_looks_ahead:
+            self._publish_ahead(self._plan, time_s)
         landing = isinstance(self._plan, Descent)
         if isinstance(self._plan, FlightPlan):
             landing = self._follow(self._plan, time_s, now_s)
@@ -272,6 +280,12 @@ class FlightTest(ManagedNode, Node):
     def _publish(self, reference: Reference) -> None:
         self._reference.publish(to_reference(reference, self.get_clock().now().to_msg()))
 
+    def _publish_ahead(self, plan: FlightPlan | Descent, time_s: float) -> None:
+        """Send where the plan goes next; only a policy that looks ahead is worth the traffic."""
+        stamp = self.get_clock().now().to_msg()
+        references = [plan.reference(time_s + ahead_s) for ahead_s in AHEAD_S]
+        self._trajectory.publish(to_trajectory(references, AHEAD_S, stamp))
+
     def _announce(self, line: str) -> None:
         self.get_logger().info(f"event: {line}")
         self._events.publish(text(line))
@@ -305,6 +319,7 @@ class FlightTest(ManagedNode, Node):
 
     def _on_policy(self, message: String) -> None:
         self._policy_ready = True
+        self._policy_looks_ahead = REFERENCE_PREVIEW in json.loads(message.data).get("signals", ())
 
 
 class Request:
