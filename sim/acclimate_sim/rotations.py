@@ -25,3 +25,23 @@ def tilt(quat_body_to_world: Tensor) -> Tensor:
     """Angle (...) in rad between the body's z axis and the world's z axis."""
     _, x, y, _ = quat_body_to_world.unbind(-1)
     return torch.acos((1 - 2 * (x * x + y * y)).clamp(-1.0, 1.0))
+
+
+def body_z(quat_body_to_world: Tensor) -> Tensor:
+    """The body's z axis (..., 3) in the world."""
+    w, x, y, z = quat_body_to_world.unbind(-1)
+    up = (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y))
+    return torch.stack(up, dim=-1)
+
+
+def quat_multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Hamilton product (..., 4): turn by `right` first, then by `left`."""
+    aw, ax, ay, az = left.unbind(-1)
+    bw, bx, by, bz = right.unbind(-1)
+    product = (
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    )
+    return torch.stack(product, dim=-1)

@@ -1,11 +1,12 @@
 """Settings of a training run; its fields are the flags of `acclimate train`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from acclimate_contract import ConfigError
+from acclimate_training.policy_config import PolicyCfg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +20,12 @@ class TrainCfg:
     """Run directory: configuration, checkpoint, TensorBoard events and the exported policy."""
     seed: int = 0
     """Seeds the initial weights and every robot, state, force and reference of the run."""
-    space: Literal["published", "widened"] = "widened"
+    space: Literal["published", "widened", "noisy", "diverse"] = "noisy"
     """Distribution that training robots are drawn from."""
-    cell: Literal["gru"] = "gru"
-    """Memory cell of the policy."""
-    width: int = 16
-    """Width of the layer in front of the memory cell."""
-    memory_width: int = 16
-    """Numbers the policy remembers."""
+    situations: Literal["calm", "harsh"] = "calm"
+    """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""
+    policy: PolicyCfg = field(default_factory=PolicyCfg)
+    """Size and senses of the policy."""
     iterations: int = 1500
     """Gradient steps; each flies `num_envs` fresh robots."""
     num_envs: int = 512
@@ -53,8 +52,7 @@ class TrainCfg:
     """Compile the control step (needs a C++ compiler, costs about a minute, pays ten-fold)."""
 
     def __post_init__(self) -> None:
-        positive = ("width", "memory_width", "iterations", "num_envs", "first_horizon")
-        for name in positive:
+        for name in ("iterations", "num_envs", "first_horizon"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}. Fix: make it at least 1.")
         if self.last_horizon < self.first_horizon:

@@ -25,12 +25,13 @@ from acclimate_deploy.files import replacing
 from acclimate_deploy.policy import load_policy
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.folded import FoldedPolicy
-from acclimate_training.policies.quadrotor import SIGNALS
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 
 MEMORY_INPUT, MEMORY_OUTPUT = "memory", "next_memory"
 GOLDEN_STEPS, GOLDEN_RESET = 48, 29
-RATE = RateSpec(nominal_hz=1.0 / PERIOD_S, min_hz=1.0 / PERIOD_S, max_hz=10.0 / PERIOD_S)
+NOMINAL_HZ = 1.0 / PERIOD_S
+FIXED_RATE = RateSpec(nominal_hz=NOMINAL_HZ, min_hz=NOMINAL_HZ, max_hz=10.0 * NOMINAL_HZ)
+ANY_RATE = RateSpec(nominal_hz=NOMINAL_HZ, min_hz=0.5 * NOMINAL_HZ, max_hz=10.0 * NOMINAL_HZ)
 
 
 class _Graph(nn.Module):
@@ -41,7 +42,8 @@ class _Graph(nn.Module):
         self.policy = FoldedPolicy(policy)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        return self.policy(dict(zip(SIGNALS, tensors[:-1], strict=True)), tensors[-1])
+        names = self.policy.cfg.signals
+        return self.policy(dict(zip(names, tensors[:-1], strict=True)), tensors[-1])
 
 
 def export_policy(
@@ -73,7 +75,7 @@ def export_policy(
     manifest = Manifest(
         name=name,
         family=QUADROTOR,
-        signals=tuple(QUADROTOR.signal(signal) for signal in SIGNALS),
+        signals=tuple(QUADROTOR.signal(signal) for signal in policy.cfg.signals),
         action=QUADROTOR.action,
         memory=(
             MemorySpec(
@@ -82,7 +84,7 @@ def export_policy(
                 initial=np.zeros(policy.memory_width, dtype=np.float32),
             ),
         ),
-        rate=RATE,
+        rate=ANY_RATE if policy.cfg.time_aware else FIXED_RATE,
         num_parameters=policy.num_parameters,
         golden=record_golden(policy),
         distribution=distribution,
@@ -121,8 +123,10 @@ def record_golden(policy: QuadrotorPolicy) -> GoldenSequence:
         "linear_velocity_error": rng.normal(size=(GOLDEN_STEPS, 3)),
         "angular_velocity": 3.0 * rng.normal(size=(GOLDEN_STEPS, 3)),
         "previous_action": rng.uniform(-1.0, 1.0, size=(GOLDEN_STEPS, 4)),
+        "time_step": rng.uniform(0.5, 2.0, size=(GOLDEN_STEPS, 1)) * PERIOD_S,
+        "reference_preview": 0.3 * rng.normal(size=(GOLDEN_STEPS, 4, 3)),
     }
-    inputs = {name: values.astype(np.float32) for name, values in inputs.items()}
+    inputs = {name: inputs[name].astype(np.float32) for name in policy.cfg.signals}
     resets = np.zeros(GOLDEN_STEPS, dtype=bool)
     resets[[0, GOLDEN_RESET]] = True
     actions = []
@@ -140,9 +144,9 @@ def record_golden(policy: QuadrotorPolicy) -> GoldenSequence:
 def _to_onnx(policy: QuadrotorPolicy) -> onnx.ModelProto:
     """Trace the policy into plain operators with a free batch axis."""
     # Two robots: a batch of one would be taken for a constant.
-    example = [torch.zeros(2, *QUADROTOR.signal(name).shape) for name in SIGNALS]
+    example = [torch.zeros(2, *QUADROTOR.signal(name).shape) for name in policy.cfg.signals]
     inputs = (*example, policy.initial_memory(2))
-    names = [*SIGNALS, MEMORY_INPUT]
+    names = [*policy.cfg.signals, MEMORY_INPUT]
     batch = torch.export.Dim("batch")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals

@@ -25,11 +25,9 @@ from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy
 from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.problems.quadrotor_tracking import (
-    TrackingCost,
-    draw_episodes,
-    to_device,
-)
+from acclimate_training.policy_config import PolicyCfg
+from acclimate_training.problems.episodes import SITUATIONS, draw_episodes
+from acclimate_training.problems.quadrotor_tracking import TrackingCost
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +52,7 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     device = choose_device(cfg.device)
     _check_compiler(cfg)
     torch.manual_seed(cfg.seed)
-    policy = QuadrotorPolicy(cell=cfg.cell, width=cfg.width, memory_width=cfg.memory_width)
-    policy = policy.to(device)
+    policy = QuadrotorPolicy(cfg.policy).to(device)
     optimizer = torch.optim.Adam(policy.parameters(), lr=cfg.learning_rate)
     iteration, elapsed_s = _restore(cfg, policy, optimizer)
     _record_run(cfg, iteration, device)
@@ -99,9 +96,7 @@ def export_run(run: Path, path: Path) -> None:
     """Export the last checkpoint of a run, finished or not."""
     checkpoint = load_checkpoint(run / CHECKPOINT)
     settings = checkpoint.config
-    policy = QuadrotorPolicy(
-        cell=settings["cell"], width=settings["width"], memory_width=settings["memory_width"]
-    )
+    policy = QuadrotorPolicy(PolicyCfg(**settings["policy"]))
     policy.load_state_dict(checkpoint.policy)
     origin = json.loads((run / RUN).read_text())["provenance"]
     export_policy(
@@ -146,7 +141,8 @@ def _make_iteration(
     device: torch.device,
 ) -> Callable[[int], dict[str, float]]:
     """Build the function that performs one gradient step and returns its figures."""
-    space, weights = DISTRIBUTIONS[cfg.space](), TrackingCost()
+    space, situations = DISTRIBUTIONS[cfg.space](), SITUATIONS[cfg.situations]
+    weights = TrackingCost()
     taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
     control_step: Step = make_step(policy, weights, taming)
     if cfg.compile:
@@ -155,7 +151,9 @@ def _make_iteration(
     def iterate(iteration: int) -> dict[str, float]:
         generator = torch.Generator().manual_seed((cfg.seed << 32) + iteration)
         horizon = cfg.horizon(iteration)
-        episodes = to_device(draw_episodes(space, cfg.num_envs, horizon, generator), device)
+        episodes = draw_episodes(
+            space, situations, cfg.num_envs, horizon, generator, preview=cfg.policy.preview
+        ).to(device)
         for group in optimizer.param_groups:
             group["lr"] = cfg.learning_rate_at(iteration)
         optimizer.zero_grad(set_to_none=True)

@@ -47,11 +47,12 @@ def build_model(
     arm = float(parameters.arm_length_m[0])
     positions = parameters.motor_position_m[0].cpu().double().numpy()
     reactions = parameters.torque_coefficient_m[0].cpu().double().numpy()
+    axes = parameters.motor_axis[0].cpu().double().numpy()
     for i, ((x, y), reaction) in enumerate(zip(positions, reactions, strict=True)):
         body.add_site(name=f"motor_{i}", pos=(x, y, 0.0))
         motor = spec.add_actuator(name=f"motor_{i}", target=f"motor_{i}")
         motor.trntype = mujoco.mjtTrn.mjTRN_SITE
-        motor.gear = (0.0, 0.0, 1.0, 0.0, 0.0, MOTOR_SPIN[i] * reaction)
+        motor.gear = (*axes[i], *(MOTOR_SPIN[i] * reaction * axes[i]))
         if floor:
             _add_leg(body, x, y, arm)
     if floor:

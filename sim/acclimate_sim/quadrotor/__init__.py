@@ -1,7 +1,15 @@
 """The quadrotor family: parameters, distribution over robots, equations of motion, signals."""
 
-from acclimate_sim.quadrotor.distribution import DISTRIBUTIONS, published, sample, widened
+from acclimate_sim.quadrotor.distribution import (
+    DISTRIBUTIONS,
+    published,
+    sample,
+    sample_imperfect,
+    widened,
+)
+from acclimate_sim.quadrotor.disturbances import Disturbances, between, calm
 from acclimate_sim.quadrotor.dynamics import step
+from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
 from acclimate_sim.quadrotor.initial_states import InitialStates, external_force, reset
 from acclimate_sim.quadrotor.parameters import (
     GRAVITY_M_S2,
@@ -12,20 +20,30 @@ from acclimate_sim.quadrotor.parameters import (
 )
 from acclimate_sim.quadrotor.signals import signals
 from acclimate_sim.quadrotor.state import QuadrotorState, resting
+from acclimate_sim.quadrotor.world import advance, delayed, measure
 
 __all__ = [
     "DISTRIBUTIONS",
     "GRAVITY_M_S2",
     "MOTOR_SPIN",
+    "Disturbances",
+    "Imperfections",
     "InitialStates",
     "QuadrotorParameters",
     "QuadrotorState",
+    "advance",
+    "between",
+    "calm",
     "concatenate",
+    "delayed",
     "external_force",
+    "measure",
+    "perfect",
     "published",
     "reset",
     "resting",
     "sample",
+    "sample_imperfect",
     "signals",
     "single_quadrotor",
     "step",

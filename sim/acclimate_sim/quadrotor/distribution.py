@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from acclimate_sim.parameter_space import LogUniform, Normal, Parameter, ParameterSpace, Uniform
+from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
 
 # Crazyflie 2.0: the robot whose proportions the published distribution scales.
 REFERENCE_ARM_M, REFERENCE_MASS_KG = 0.0396, 0.0306
 INERTIA_RATIOS = (1.0, 1.0242, 1.8541)
+ROTOR_RADIUS = 0.6
+"""Over the arm: neighbouring propellers of an X touch at 0.71."""
 CURVE_CONSTANT, CURVE_LINEAR = 0.0320, 0.1305
 
 
@@ -111,7 +114,81 @@ def widened() -> ParameterSpace:
     )
 
 
-DISTRIBUTIONS = {"published": published, "widened": widened}
+def diverse() -> ParameterSpace:
+    """Robots as they come out of workshops and into the weather.
+
+    On top of `widened`: stronger motors and longer arms, unequal and tilted motors, a centre of
+    mass beside the middle, latency, drag, sagging batteries, imperfect sensors. `severity` scales
+    all imperfections of a robot together; three robots in ten have none.
+    """
+    wider = {
+        "thrust_to_weight": LogUniform(low=1.35, high=13.0),
+        "arm_deviation": Uniform(low=-0.25, high=0.9),
+        "force_fraction": Uniform(low=0.0, high=0.3),
+    }
+    space = widened()
+    kept = (replace(p, distribution=wider.get(p.name, p.distribution)) for p in space.parameters)
+    return replace(space, name="quadrotor/diverse", parameters=(*kept, *IMPERFECTIONS))
+
+
+def _symmetric(name: str, unit: str, half_width: float, description: str) -> Parameter:
+    distribution = Uniform(low=-half_width, high=half_width)
+    return Parameter(name=name, unit=unit, distribution=distribution, description=description)
+
+
+def _up_to(name: str, unit: str, high: float, description: str) -> Parameter:
+    distribution = Uniform(low=0.0, high=high)
+    return Parameter(name=name, unit=unit, distribution=distribution, description=description)
+
+
+NOISE = (_up_to("noise_level", "1", 1.2, "Sensor noise over that of the published noise test."),)
+IMPERFECTIONS = (
+    Parameter(
+        name="severity",
+        unit="1",
+        distribution=Uniform(low=-0.43, high=1.0),
+        description="Scales the imperfections below; negative means none.",
+    ),
+    *(
+        _symmetric(f"motor_{i}_deviation", "1", 0.2, f"Thrust of motor {i} over nominal, minus 1.")
+        for i in range(4)
+    ),
+    *(
+        _symmetric(f"motor_{i}_tilt_{axis}", "rad", 0.05, f"Tilt of motor {i} along {axis}.")
+        for i in range(4)
+        for axis in "xy"
+    ),
+    _symmetric("offset_x", "1", 0.15, "Centre of mass ahead of the middle, over the arm."),
+    _symmetric("offset_y", "1", 0.15, "Centre of mass left of the middle, over the arm."),
+    _up_to("control_delay", "s", 0.03, "From the policy's answer to the motors' input."),
+    _up_to("rotor_drag", "1/s", 1.0, "Drag in the rotor plane per speed and mass."),
+    _up_to("body_drag", "1/m", 0.1, "Drag per squared speed and mass."),
+    _up_to("voltage_sag", "1", 0.15, "Voltage lost with all motors at full speed."),
+    *NOISE,
+    _up_to("bias_level", "1", 1.0, "Spread of the sensor biases over their typical size."),
+    *(
+        Parameter(
+            name=f"bias_{i}",
+            unit="1",
+            distribution=Normal(mean=0.0, std=1.0),
+            description=f"Sensor bias {i} over its spread.",
+        )
+        for i in range(12)
+    ),
+)
+NOISE_STD = (0.01, 0.02, 0.05, 0.1)
+"""Position m, orientation rad, velocity m/s, body rate rad/s, at noise level 1."""
+BIAS_STD = (0.0, 0.01, 0.03, 0.03)
+"""The same, at bias level 1. A bias in position is a shift of the target, which nothing can see."""
+
+
+def noisy() -> ParameterSpace:
+    """`widened` with sensor noise from none to a little more than the published noise test."""
+    space = widened()
+    return replace(space, name="quadrotor/noisy", parameters=(*space.parameters, *NOISE))
+
+
+DISTRIBUTIONS = {"published": published, "widened": widened, "noisy": noisy, "diverse": diverse}
 
 
 def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
@@ -129,8 +206,9 @@ def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
     return QuadrotorParameters(
         mass_kg=mass,
         inertia_kg_m2=roll_inertia.unsqueeze(-1) * torch.tensor(INERTIA_RATIOS).to(arm),
-        motor_position_m=arm[:, None, None] * corners,
-        thrust_curve_n=curve.unsqueeze(1).repeat(1, 4, 1),
+        motor_position_m=arm[:, None, None] * (corners - _offset(draws, arm)),
+        motor_axis=_motor_axes(draws, arm),
+        thrust_curve_n=curve.unsqueeze(1) * (1.0 + _deviation(draws, arm)).unsqueeze(-1),
         torque_coefficient_m=draws["torque_coefficient"].unsqueeze(-1).repeat(1, 4),
         rise_time_s=draws["rise_time"].unsqueeze(-1).repeat(1, 4),
         fall_time_s=draws["fall_time"].unsqueeze(-1).repeat(1, 4),
@@ -138,6 +216,69 @@ def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
     )
 
 
+def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -> Imperfections:
+    """What the same draws say about latency, air, battery and sensors; the rest is perfect."""
+    severity = _severity(draws, robots.mass_kg)
+
+    def scaled(name: str) -> Tensor:
+        return severity * draws[name] if name in draws else torch.zeros_like(severity)
+
+    noise = draws.get("noise_level", torch.zeros_like(severity))
+    noise = noise * severity if "severity" in draws else noise
+    biases = torch.stack([scaled(f"bias_{i}") for i in range(12)], dim=-1)
+    spread = torch.tensor(BIAS_STD).to(severity).repeat_interleave(3)
+    level = draws.get("bias_level", torch.zeros_like(severity))
+    return replace(
+        perfect(robots),
+        control_delay_s=scaled("control_delay"),
+        rotor_drag_1_s=scaled("rotor_drag"),
+        body_drag_1_m=scaled("body_drag"),
+        rotor_radius_m=ROTOR_RADIUS * robots.arm_length_m,
+        voltage_sag=scaled("voltage_sag"),
+        sensor_noise=noise.unsqueeze(-1) * torch.tensor(NOISE_STD).to(severity),
+        sensor_bias=level.unsqueeze(-1) * biases * spread,
+    )
+
+
+def _severity(draws: dict[str, Tensor], like: Tensor) -> Tensor:
+    return draws["severity"].clamp_min(0.0) if "severity" in draws else torch.ones_like(like)
+
+
+def _deviation(draws: dict[str, Tensor], like: Tensor) -> Tensor:
+    """Relative deviation (n, 4) of each motor's thrust; the robot's total thrust is kept."""
+    if "motor_0_deviation" not in draws:
+        return like.new_zeros(len(like), 4)
+    drawn = torch.stack([draws[f"motor_{i}_deviation"] for i in range(4)], dim=-1)
+    factors = 1.0 + _severity(draws, like).unsqueeze(-1) * drawn
+    return factors / factors.mean(-1, keepdim=True) - 1.0
+
+
+def _motor_axes(draws: dict[str, Tensor], like: Tensor) -> Tensor:
+    """Unit vectors (n, 4, 3)."""
+    up = torch.tensor([0.0, 0.0, 1.0]).to(like).repeat(len(like), 4, 1)
+    if "motor_0_tilt_x" in draws:
+        tilts = [torch.stack([draws[f"motor_{i}_tilt_{a}"] for a in "xy"], -1) for i in range(4)]
+        up[..., :2] = _severity(draws, like)[:, None, None] * torch.stack(tilts, dim=1)
+    return torch.nn.functional.normalize(up, dim=-1)
+
+
+def _offset(draws: dict[str, Tensor], like: Tensor) -> Tensor:
+    """Centre of mass (n, 1, 2) relative to the middle of the motors, over the arm."""
+    if "offset_x" not in draws:
+        return like.new_zeros(len(like), 1, 2)
+    drawn = torch.stack((draws["offset_x"], draws["offset_y"]), dim=-1)
+    return (_severity(draws, like).unsqueeze(-1) * drawn).unsqueeze(1)
+
+
 def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> QuadrotorParameters:
     """Draw `n` quadrotors of a space, in float64 on the generator's device."""
     return build(space.sample(n, generator))
+
+
+def sample_imperfect(
+    space: ParameterSpace, n: int, generator: torch.Generator
+) -> tuple[QuadrotorParameters, Imperfections]:
+    """Draw `n` quadrotors with their imperfections, in float64 on the generator's device."""
+    draws = space.sample(n, generator)
+    robots = build(draws)
+    return robots, build_imperfections(draws, robots)

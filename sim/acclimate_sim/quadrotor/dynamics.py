@@ -3,9 +3,11 @@
 Rigid body with four first-order motors (Eschmann et al. 2025, arXiv 2509.11481, methods; checked
 against the l2f simulator):
 
-    p' = v                     v' = (R(q) [0, 0, sum f] + F) / m - [0, 0, g]
-    q' = q * [0, w] / 2        w' = J^-1 (sum r_i x f_i z + s_i c_i f_i z + M - w x J w)
+    p' = v                     v' = (R(q) sum f_i a_i + F) / m - [0, 0, g]
+    q' = q * [0, w] / 2        w' = J^-1 (sum r_i x f_i a_i + s_i c_i f_i a_i + M - w x J w)
     n' = (u - n) / T           f_i = c0 + c1 n_i + c2 n_i^2,  T = T_rise if u >= n else T_fall
+
+where a_i is the axis of motor i, the body's z axis unless it is tilted.
 
 One fourth-order Runge-Kutta step per control period converges for 10 ms; Euler does not, and a
 policy trained through it learns the integrator. Every stage is assembled by a single `stack`:
@@ -23,7 +25,7 @@ def step(
     parameters: QuadrotorParameters,
     state: QuadrotorState,
     action: Tensor,
-    dt_s: float,
+    dt_s: float | Tensor,
     *,
     external_force_n: Tensor | None = None,
     external_torque_nm: Tensor | None = None,
@@ -34,7 +36,7 @@ def step(
         parameters: The robots.
         state: Where they are.
         action: (num_envs, 4), motor setpoints, clamped to [-1, 1] here.
-        dt_s: Control period.
+        dt_s: Control period, one for all or (num_envs,).
         external_force_n: (num_envs, 3), world frame, or none.
         external_torque_nm: (num_envs, 3), body frame, or none.
 
@@ -47,15 +49,36 @@ def step(
     if external_force_n is not None:
         acceleration = external_force_n.T / parameters.mass_kg
     torque = torch.zeros_like(start[0:3]) if external_torque_nm is None else external_torque_nm.T
+    allocation = _allocation(parameters)
 
     def derivative(rows: Tensor) -> Tensor:
-        return _derivative(parameters, rows, setpoint, acceleration, torque)
+        return _derivative(parameters, allocation, rows, setpoint, acceleration, torque)
 
     k1 = derivative(start)
     k2 = derivative(start + 0.5 * dt_s * k1)
     k3 = derivative(start + 0.5 * dt_s * k2)
     k4 = derivative(start + dt_s * k3)
     return _unpack(start + dt_s / 6.0 * (k1 + 2.0 * (k2 + k3) + k4))
+
+
+def _allocation(parameters: QuadrotorParameters) -> Tensor:
+    """What a newton of each motor does to the body (6, 4, num_envs).
+
+    Acceleration along the body's axes, then torque about them.
+    """
+    x, y = (axis.T for axis in parameters.motor_position_m.unbind(-1))
+    ax, ay, az = (axis.T for axis in parameters.motor_axis.unbind(-1))
+    spin = torch.tensor(MOTOR_SPIN).to(x).unsqueeze(-1) * parameters.torque_coefficient_m.T
+    return torch.stack(
+        (
+            ax / parameters.mass_kg,
+            ay / parameters.mass_kg,
+            az / parameters.mass_kg,
+            y * az + spin * ax,
+            spin * ay - x * az,
+            x * ay - y * ax + spin * az,
+        )
+    )
 
 
 def _pack(state: QuadrotorState) -> Tensor:
@@ -84,26 +107,22 @@ def _unpack(rows: Tensor) -> QuadrotorState:
 
 def _derivative(
     parameters: QuadrotorParameters,
+    allocation: Tensor,
     rows: Tensor,
     setpoint: Tensor,
     acceleration: Tensor,
     torque: Tensor,
 ) -> Tensor:
-    """Time derivative (17, num_envs); `setpoint` (4, num_envs), the other inputs (3, num_envs)."""
+    """Time derivative (17, num_envs); `setpoint` (4, num_envs), the last two (3, num_envs)."""
     qw, qx, qy, qz = rows[3:7].unbind(0)
     vx, vy, vz = rows[7:10].unbind(0)
     wx, wy, wz = rows[10:13].unbind(0)
     motor = rows[13:17]
 
     c0, c1, c2 = parameters.thrust_curve_n.unbind(-1)
-    thrust = (c0.T + (c1.T + c2.T * motor) * motor).unbind(0)
-    reaction = parameters.torque_coefficient_m.unbind(1)
-    x, y = (axis.unbind(1) for axis in parameters.motor_position_m.unbind(-1))
-    roll = sum((y[i] * thrust[i] for i in range(4)), torque[0])
-    pitch = sum((-x[i] * thrust[i] for i in range(4)), torque[1])
-    yaw = sum((MOTOR_SPIN[i] * reaction[i] * thrust[i] for i in range(4)), torque[2])
+    thrust = c0.T + (c1.T + c2.T * motor) * motor
+    fx, fy, fz, roll, pitch, yaw = (allocation * thrust).sum(1).unbind(0)
     jx, jy, jz = parameters.inertia_kg_m2.unbind(1)
-    lift = (thrust[0] + thrust[1] + thrust[2] + thrust[3]) / parameters.mass_kg
 
     lag = torch.where(setpoint >= motor, parameters.rise_time_s.T, parameters.fall_time_s.T)
     spool = ((setpoint - motor) / lag).unbind(0)
@@ -116,12 +135,19 @@ def _derivative(
             0.5 * (qw * wx + qy * wz - qz * wy),
             0.5 * (qw * wy + qz * wx - qx * wz),
             0.5 * (qw * wz + qx * wy - qy * wx),
-            2.0 * (qx * qz + qw * qy) * lift + acceleration[0],
-            2.0 * (qy * qz - qw * qx) * lift + acceleration[1],
-            (1.0 - 2.0 * (qx * qx + qy * qy)) * lift + acceleration[2] - GRAVITY_M_S2,
-            (roll - (jz - jy) * wy * wz) / jx,
-            (pitch - (jx - jz) * wz * wx) / jy,
-            (yaw - (jy - jx) * wx * wy) / jz,
+            (1.0 - 2.0 * (qy * qy + qz * qz)) * fx
+            + 2.0 * ((qx * qy - qw * qz) * fy + (qx * qz + qw * qy) * fz)
+            + acceleration[0],
+            (1.0 - 2.0 * (qx * qx + qz * qz)) * fy
+            + 2.0 * ((qx * qy + qw * qz) * fx + (qy * qz - qw * qx) * fz)
+            + acceleration[1],
+            (1.0 - 2.0 * (qx * qx + qy * qy)) * fz
+            + 2.0 * ((qx * qz - qw * qy) * fx + (qy * qz + qw * qx) * fy)
+            + acceleration[2]
+            - GRAVITY_M_S2,
+            (roll + torque[0] - (jz - jy) * wy * wz) / jx,
+            (pitch + torque[1] - (jx - jz) * wz * wx) / jy,
+            (yaw + torque[2] - (jy - jx) * wx * wy) / jz,
             *spool,
         )
     )

@@ -22,6 +22,7 @@ class QuadrotorParameters:
         mass_kg: (num_envs,).
         inertia_kg_m2: (num_envs, 3), principal moments about body x, y, z.
         motor_position_m: (num_envs, 4, 2), x and y of each motor from the centre of mass.
+        motor_axis: (num_envs, 4, 3), unit vectors along which the motors pull; mostly up.
         thrust_curve_n: (num_envs, 4, 3), thrust c0 + c1 w + c2 w^2 of the motor speed w in [0, 1].
         torque_coefficient_m: (num_envs, 4), reaction torque per thrust.
         rise_time_s: (num_envs, 4), time constant while the motor speeds up.
@@ -32,6 +33,7 @@ class QuadrotorParameters:
     mass_kg: Tensor
     inertia_kg_m2: Tensor
     motor_position_m: Tensor
+    motor_axis: Tensor
     thrust_curve_n: Tensor
     torque_coefficient_m: Tensor
     rise_time_s: Tensor
@@ -137,6 +139,7 @@ def single_quadrotor(
         mass_kg=tensor([mass_kg]),
         inertia_kg_m2=tensor([inertia_kg_m2]),
         motor_position_m=tensor([[(x, -y), (-x, -y), (-x, y), (x, y)]]),
+        motor_axis=tensor([[(0.0, 0.0, 1.0)] * 4]),
         thrust_curve_n=tensor([[thrust_curve_n] * 4]),
         torque_coefficient_m=tensor([[torque_coefficient_m] * 4]),
         rise_time_s=tensor([[rise_time_s] * 4]),

@@ -6,16 +6,26 @@ gradient useful: the physics is converged (one Runge-Kutta step per period), the
 with training, and the state's gradient is damped at every step while the memory's is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import QuadrotorParameters, QuadrotorState, signals, step
+from acclimate_sim.quadrotor import (
+    Disturbances,
+    Imperfections,
+    QuadrotorParameters,
+    QuadrotorState,
+    advance,
+    delayed,
+    measure,
+    signals,
+)
 from acclimate_sim.references import Reference
 from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import (
     PERIOD_S,
     Episodes,
@@ -31,15 +41,38 @@ class Carry:
 
     Attributes:
         state: Of the robots.
+        reading: What the sensors said last.
         memory: (num_envs, memory_width) of the policy.
-        action: (num_envs, 4), applied last.
+        actions: (num_envs, taps, 4), the newest first.
         flying: (num_envs,), 1 until a robot is lost.
     """
 
     state: QuadrotorState
+    reading: QuadrotorState
     memory: Tensor
-    action: Tensor
+    actions: Tensor
     flying: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What one control step is given from outside.
+
+    Attributes:
+        position: (num_envs, 3) of the reference.
+        velocity: (num_envs, 3) of the reference.
+        preview: (num_envs, 4, 3), or none.
+        disturbances: Of this step.
+        elapsed_s: (num_envs,), length of the step before.
+        settled: Scalar, 0 while robots may still be arriving, 1 afterwards.
+    """
+
+    position: Tensor
+    velocity: Tensor
+    preview: Tensor | None
+    disturbances: Disturbances
+    elapsed_s: Tensor
+    settled: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +90,8 @@ class Rollout:
     lost: Tensor
 
 
-Step = Callable[
-    [QuadrotorParameters, Carry, Tensor, Tensor, Tensor, Tensor], tuple[Carry, Tensor, Tensor]
-]
+Step = Callable[[QuadrotorParameters, Imperfections, Carry, Moment], tuple[Carry, Tensor, Tensor]]
+"""Advances all robots by one step; also gives the mean cost and each robot's distance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +109,27 @@ class Taming:
 
 
 def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
-    """Build one differentiable control step: policy, physics and cost."""
+    """Build one differentiable control step: sensors, policy, physics and cost."""
 
     def control_step(
-        robots: QuadrotorParameters,
-        carry: Carry,
-        force_n: Tensor,
-        position: Tensor,
-        velocity: Tensor,
-        settled: Tensor,
+        robots: QuadrotorParameters, imperfections: Imperfections, carry: Carry, moment: Moment
     ) -> tuple[Carry, Tensor, Tensor]:
-        reference = Reference(position=position, linear_velocity=velocity)
+        now = moment.disturbances
+        reference = Reference(position=moment.position, linear_velocity=moment.velocity)
         carry = _tame(carry, taming.state_damping, taming.max_robot_gradient / len(robots))
-        state = carry.state
-        action, memory = policy(signals(state, reference, carry.action, PERIOD_S), carry.memory)
-        state = step(robots, state, action, PERIOD_S, external_force_n=force_n)
-        cost, distance = step_cost(weights, state, reference, action, carry.action, settled)
+        last = carry.actions[:, 0]
+        reading = measure(imperfections, now, carry.state, carry.reading)
+        seen = signals(reading, reference, last, moment.elapsed_s, moment.preview)
+        if policy.cfg.privileged:
+            seen["privileged"] = privileged(robots, imperfections, now, carry.state, carry.actions)
+        action, memory = policy(seen, carry.memory)
+        actions = torch.cat((action.unsqueeze(1), carry.actions[:, :-1]), dim=1)
+        setpoint = delayed(imperfections, now, actions)
+        state = advance(robots, imperfections, now, carry.state, setpoint)
+        cost, distance = step_cost(weights, state, reference, action, last, moment.settled)
         state, flying = stop_lost(state, distance)
         still = carry.flying * flying
-        carry = Carry(state=state, memory=memory, action=action, flying=still)
+        carry = Carry(state=state, reading=reading, memory=memory, actions=actions, flying=still)
         return carry, (cost * still).mean(), distance
 
     return control_step
@@ -105,27 +139,10 @@ def fly(
     policy: QuadrotorPolicy, control_step: Step, episodes: Episodes, weights: TrackingCost
 ) -> Rollout:
     """Fly all episodes to their end and keep the graph for the gradient."""
-    start = episodes.start
-    num_steps, num_envs, _ = episodes.reference.position.shape
-    carry = Carry(
-        state=start,
-        memory=policy.initial_memory(num_envs),
-        action=2.0 * start.motor_speed - 1.0,
-        flying=torch.ones_like(start.position[:, 0]),
-    )
-    times = torch.arange(num_steps, device=start.position.device)
-    settled = (times >= round(weights.settle_s / PERIOD_S)).to(start.position.dtype).unbind(0)
+    carry = take_off(policy, episodes)
     costs, distances = [], []
-    for t, (position, velocity) in enumerate(
-        zip(
-            episodes.reference.position.unbind(0),
-            episodes.reference.linear_velocity.unbind(0),
-            strict=True,
-        )
-    ):
-        carry, cost, distance = control_step(
-            episodes.robots, carry, episodes.force_n, position, velocity, settled[t]
-        )
+    for moment in moments(episodes, weights):
+        carry, cost, distance = control_step(episodes.robots, episodes.imperfections, carry, moment)
         costs.append(cost)
         distances.append(distance.detach())
     return Rollout(
@@ -133,6 +150,40 @@ def fly(
         final_distance_m=torch.stack(distances[-100:]).mean(0),
         lost=1.0 - carry.flying,
     )
+
+
+def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
+    """The carry before the first step: what the motors do was commanded since long ago."""
+    start = episodes.start
+    action = 2.0 * start.motor_speed - 1.0
+    return Carry(
+        state=start,
+        reading=start,
+        memory=policy.initial_memory(len(start)),
+        actions=action.unsqueeze(1).repeat(1, episodes.delay_taps, 1),
+        flying=torch.ones_like(start.position[:, 0]),
+    )
+
+
+def moments(episodes: Episodes, weights: TrackingCost) -> Iterator[Moment]:
+    """What each control step is given, in order."""
+    steps = episodes.disturbances.steps()
+    position = episodes.reference.position
+    times = torch.arange(len(steps), device=position.device)
+    settled = (times >= round(weights.settle_s / PERIOD_S)).to(position.dtype).unbind(0)
+    velocities = episodes.reference.linear_velocity.unbind(0)
+    previews = [None] * len(steps) if episodes.preview is None else episodes.preview.unbind(0)
+    for t, (here, velocity, preview) in enumerate(
+        zip(position.unbind(0), velocities, previews, strict=True)
+    ):
+        yield Moment(
+            position=here,
+            velocity=velocity,
+            preview=preview,
+            disturbances=steps[t],
+            elapsed_s=steps[max(t - 1, 0)].time_step_s,
+            settled=settled[t],
+        )
 
 
 class _TameGradient(torch.autograd.Function):
@@ -166,9 +217,13 @@ def _tame(carry: Carry, factor: float, limit: float) -> Carry:
     names = [f.name for f in fields(carry.state)]
     values = [getattr(carry.state, name) for name in names]
     physical, mental = _TameGradient.apply(
-        factor, limit, torch.cat(values, -1), torch.cat((carry.memory, carry.action), -1)
+        factor,
+        limit,
+        torch.cat(values, -1),
+        torch.cat((carry.memory, carry.actions.flatten(1)), -1),
     )
     parts = physical.split([value.shape[-1] for value in values], -1)
-    memory, action = mental.split([carry.memory.shape[-1], carry.action.shape[-1]], -1)
+    width = carry.memory.shape[-1]
+    memory, actions = mental[:, :width], mental[:, width:].reshape(carry.actions.shape)
     state = replace(carry.state, **dict(zip(names, parts, strict=True)))
-    return replace(carry, state=state, memory=memory, action=action)
+    return replace(carry, state=state, memory=memory, actions=actions)

@@ -1,6 +1,6 @@
 """The quadrotor policy in its shortest form, for export.
 
-The nine entries of a rotation matrix are linear in the ten products of the quaternion's entries.
+The entries of a rotation matrix are linear in the ten products of the quaternion's entries.
 The first layer is linear too, so its weights fold into weights on the products, and the graph
 computes a product of two small matrix products where it would spell out every entry: half the
 time of a step on a robot goes into the number of nodes, not into arithmetic.
@@ -12,13 +12,17 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor, nn
 
-from acclimate_sim.rotations import rotation_matrix
 from acclimate_training.policies.quadrotor import (
     BODY_RATE_SCALE_S,
     MAX_POSITION_ERROR_M,
     MAX_VELOCITY_ERROR_M_S,
     QuadrotorPolicy,
+    body_axes,
+    integrate,
+    optional_features,
+    split_memory,
 )
+from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 
 PAIRS = tuple(combinations_with_replacement(range(4), 2))
 
@@ -31,19 +35,20 @@ class FoldedPolicy(nn.Module):
 
     def __init__(self, policy: QuadrotorPolicy) -> None:
         super().__init__()
-        self.cell, self.head = policy.cell, policy.head
+        self.cfg, self.cell, self.head = policy.cfg, policy.cell, policy.head
         constant, per_product = rotation_coefficients()
         weight, bias = policy.encoder.weight.detach().double(), policy.encoder.bias.detach()
-        position, rotation, velocity, rate, action = weight.split((3, 9, 3, 3, 4), dim=1)
+        rest = weight.shape[1] - 15
+        position, axes, velocity, rate, others = weight.split((3, 6, 3, 3, rest), dim=1)
         folded = (
             position,
-            rotation @ per_product.T,
+            axes @ per_product.T,
             velocity,
             BODY_RATE_SCALE_S * rate,
-            action,
+            others,
         )
         self.weight = nn.Parameter(torch.cat(folded, dim=1).float())
-        self.bias = nn.Parameter((bias.double() + rotation @ constant).float())
+        self.bias = nn.Parameter((bias.double() + axes @ constant).float())
         for name, side in (("first", 0), ("second", 1)):
             chosen = torch.tensor([pair[side] for pair in PAIRS])
             self.register_buffer(name, nn.functional.one_hot(chosen, 4).T.float())
@@ -52,36 +57,41 @@ class FoldedPolicy(nn.Module):
         """One control step; see `QuadrotorPolicy.forward`."""
         position, velocity = signals["position_error"], signals["linear_velocity_error"]
         quat = signals["orientation"]
+        periods = signals["time_step"] / PERIOD_S if self.cfg.time_aware else None
+        cell_memory, integral = split_memory(self.cell, memory)
+        if self.cfg.integrate:
+            integral = integrate(integral, position, periods)
         x = torch.cat(
             (
                 position.clamp(-MAX_POSITION_ERROR_M, MAX_POSITION_ERROR_M),
                 (quat @ self.first) * (quat @ self.second),
                 velocity.clamp(-MAX_VELOCITY_ERROR_M_S, MAX_VELOCITY_ERROR_M_S),
                 signals["angular_velocity"],
-                signals["previous_action"],
+                integral,
+                *optional_features(self.cfg, signals, periods),
             ),
             dim=-1,
         )
         hidden = torch.relu(nn.functional.linear(x, self.weight, self.bias))
-        memory = self.cell(hidden, memory)
-        return torch.tanh(self.head(memory)), memory
+        output, cell_memory = self.cell(hidden, cell_memory, periods)
+        return torch.tanh(self.head(output)), torch.cat((cell_memory, integral), dim=-1)
 
 
 def rotation_coefficients() -> tuple[Tensor, Tensor]:
-    """Write the rotation matrix as constant + products @ coefficients, in float64.
+    """Write the body's x and z axes as constant + products @ coefficients, in float64.
 
     Read off `rotation_matrix` itself, which is quadratic: its value at zero, at each unit vector
     and at each sum of two determine it.
 
     Returns:
-        Constant (9,) and coefficients (10, 9), one row per pair in `PAIRS`.
+        Constant (6,) and coefficients (10, 6), one row per pair in `PAIRS`.
     """
 
     def at(*entries: int) -> Tensor:
         quat = torch.zeros(4, dtype=torch.float64)
         for entry in entries:
             quat[entry] = 1.0
-        return rotation_matrix(quat).flatten()
+        return body_axes(quat)
 
     constant = at()
     rows = [at(i) - constant if i == j else at(i, j) - at(i) - at(j) + constant for i, j in PAIRS]

@@ -1,4 +1,8 @@
-"""The quadrotor policy: signals in SI units to motor setpoints, everything between inside."""
+"""The quadrotor policy: a memory cell between two small heads, and integrators beside it.
+
+As a module it takes the contract's signals in SI units and does everything else itself, so that
+nothing outside the exported graph can differ between training and robot.
+"""
 
 from collections.abc import Mapping
 
@@ -6,34 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from acclimate_sim.rotations import rotation_matrix
-from acclimate_training.policies.cells import CELLS
+from acclimate_training.policies.cells import CELLS, Cell
+from acclimate_training.policy_config import PolicyCfg
+from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 
-SIGNALS = (
-    "position_error",
-    "orientation",
-    "linear_velocity_error",
-    "angular_velocity",
-    "previous_action",
-)
-NUM_FEATURES = 22
 MAX_POSITION_ERROR_M = 2.0
 MAX_VELOCITY_ERROR_M_S = 4.0
 BODY_RATE_SCALE_S = 0.1
+INTEGRAL_GAIN = 2.0
+MAX_INTEGRATED_ERROR_M = 0.25
+PREVIEW_SCALE = 2.0
 
 
 class QuadrotorPolicy(nn.Module):
     """Dense + ReLU, memory cell, dense + tanh.
 
-    Large errors are clipped and body rates scaled inside the policy: unclipped, a far reference
-    drives it out of what it was trained on.
+    The memory holds the cell's numbers and, behind them, the integral of the position error (3),
+    which lets the policy hold a point against any steady force exactly and for any length of
+    flight; a small cell alone drifts by centimetres. Large errors are clipped and body rates scaled
+    inside the policy: unclipped, a far reference drives it out of what it was trained on.
     """
 
-    def __init__(self, *, cell: str = "gru", width: int = 16, memory_width: int = 16) -> None:
+    def __init__(self, cfg: PolicyCfg) -> None:
         super().__init__()
-        self.encoder = nn.Linear(NUM_FEATURES, width)
-        self.cell = CELLS[cell](width, memory_width)
-        self.head = nn.Linear(memory_width, 4)
-        self.memory_width = memory_width
+        self.cfg = cfg
+        self.encoder = nn.Linear(num_features(cfg), cfg.width)
+        self.cell = CELLS[cfg.cell](cfg.width, cfg.memory_width)
+        self.head = nn.Linear(self.cell.output_width, 4)
+        self.memory_width = self.cell.memory_width + (3 if cfg.integrate else 0)
 
     @property
     def num_parameters(self) -> int:
@@ -48,26 +52,82 @@ class QuadrotorPolicy(nn.Module):
         """One control step.
 
         Args:
-            signals: The contract's quadrotor signals, each (num_envs, k), SI units.
+            signals: The contract's quadrotor signals, each (num_envs, *shape), SI units; and
+                "privileged" (num_envs, k) if the policy reads it.
             memory: (num_envs, memory_width).
 
         Returns:
             Setpoints (num_envs, 4) in [-1, 1] and the next memory.
         """
-        memory = self.cell(torch.relu(self.encoder(features(signals))), memory)
-        return torch.tanh(self.head(memory)), memory
+        periods = signals["time_step"] / PERIOD_S if self.cfg.time_aware else None
+        cell_memory, integral = split_memory(self.cell, memory)
+        if self.cfg.integrate:
+            integral = integrate(integral, signals["position_error"], periods)
+        x = torch.relu(self.encoder(features(self.cfg, signals, integral, periods)))
+        output, cell_memory = self.cell(x, cell_memory, periods)
+        return torch.tanh(self.head(output)), torch.cat((cell_memory, integral), dim=-1)
 
 
-def features(signals: Mapping[str, Tensor]) -> Tensor:
-    """What the network sees (num_envs, 22): errors, rotation matrix, rates, last setpoints."""
+def integrate(integral: Tensor, position_error: Tensor, periods: Tensor | None) -> Tensor:
+    """Advance the clipped integral (num_envs, 3) of the clipped position error."""
+    gain = INTEGRAL_GAIN * PERIOD_S
+    clipped = position_error.clamp(-MAX_INTEGRATED_ERROR_M, MAX_INTEGRATED_ERROR_M)
+    change = gain * clipped if periods is None else gain * periods * clipped
+    return (integral + change).clamp(-1.0, 1.0)
+
+
+def num_features(cfg: PolicyCfg) -> int:
+    """Numbers the encoder sees."""
+    return (
+        15
+        + 3 * cfg.integrate
+        + 4 * cfg.previous_action
+        + cfg.time_aware
+        + 12 * cfg.preview
+        + cfg.privileged
+    )
+
+
+def features(
+    cfg: PolicyCfg, signals: Mapping[str, Tensor], integral: Tensor, periods: Tensor | None
+) -> Tensor:
+    """What the network sees: errors, two body axes in the world, rates, and what is optional."""
     position, velocity = signals["position_error"], signals["linear_velocity_error"]
     return torch.cat(
         (
             position.clamp(-MAX_POSITION_ERROR_M, MAX_POSITION_ERROR_M),
-            rotation_matrix(signals["orientation"]).flatten(1),
+            body_axes(signals["orientation"]),
             velocity.clamp(-MAX_VELOCITY_ERROR_M_S, MAX_VELOCITY_ERROR_M_S),
             BODY_RATE_SCALE_S * signals["angular_velocity"],
-            signals["previous_action"],
+            integral,
+            *optional_features(cfg, signals, periods),
         ),
         dim=-1,
     )
+
+
+def body_axes(quat: Tensor) -> Tensor:
+    """The body's x and z axes in the world (..., 6): heading and tilt without redundancy."""
+    rotation = rotation_matrix(quat)
+    return torch.cat((rotation[..., 0], rotation[..., 2]), dim=-1)
+
+
+def optional_features(
+    cfg: PolicyCfg, signals: Mapping[str, Tensor], periods: Tensor | None
+) -> list[Tensor]:
+    """What only some policies read, each (num_envs, k)."""
+    parts = []
+    if cfg.previous_action:
+        parts.append(signals["previous_action"])
+    if periods is not None:
+        parts.append(periods - 1.0)
+    if cfg.preview:
+        parts.append(PREVIEW_SCALE * signals["reference_preview"].flatten(1))
+    if cfg.privileged:
+        parts.append(signals["privileged"])
+    return parts
+
+
+def split_memory(cell: Cell, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """The cell's part of the memory and the integral, which may have no columns."""
+    return memory[:, : cell.memory_width], memory[:, cell.memory_width :]

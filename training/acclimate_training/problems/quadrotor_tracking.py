@@ -1,21 +1,18 @@
-"""Hold a point or follow a smooth reference with any quadrotor, under a steady force."""
+"""Hold a point or follow a smooth reference with any quadrotor, whatever happens on the way."""
 
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
-    InitialStates,
+    Disturbances,
+    Imperfections,
     QuadrotorParameters,
     QuadrotorState,
-    external_force,
-    reset,
     resting,
-    sample,
 )
-from acclimate_sim.references import Reference, random_smooth
+from acclimate_sim.references import Reference
 
 PERIOD_S = 0.01
 
@@ -26,15 +23,37 @@ class Episodes:
 
     Attributes:
         robots: (num_envs,) robots.
+        imperfections: Of the robots.
         start: Their first states, relative to the first reference point.
-        force_n: (num_envs, 3), constant, world frame.
         reference: Positions and velocities, (time, num_envs, 3).
+        preview: (time, num_envs, 4, 3), see the contract; none for policies that do not read it.
+        disturbances: One entry per control step.
+        delay_taps: Past actions to remember, so that the longest control delay reaches them.
     """
 
     robots: QuadrotorParameters
+    imperfections: Imperfections
     start: QuadrotorState
-    force_n: Tensor
     reference: Reference
+    preview: Tensor | None
+    disturbances: Disturbances
+    delay_taps: int
+
+    def to(self, device: torch.device) -> "Episodes":
+        """Move the batch; drawn on the CPU, it is the same on every device."""
+
+        def moved(group: QuadrotorState | Reference) -> dict[str, Tensor]:
+            return {f.name: getattr(group, f.name).to(device) for f in fields(group)}
+
+        return replace(
+            self,
+            robots=self.robots.to(device),
+            imperfections=self.imperfections.to(device),
+            start=replace(self.start, **moved(self.start)),
+            reference=replace(self.reference, **moved(self.reference)),
+            preview=None if self.preview is None else self.preview.to(device),
+            disturbances=self.disturbances.to(device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,52 +83,13 @@ class TrackingCost:
     heading: float = 0.3
     tilt: float = 0.05
     change: float = 0.05
-    settled_change: float = 0.2
+    settled_change: float = 0.25
     settle_s: float = 0.6
 
 
 LOST_DISTANCE_M = 8.0
 LOST_BODY_RATE_RAD_S = 80.0
 SMOOTH = 1e-4
-
-
-def draw_episodes(
-    space: ParameterSpace,
-    num_envs: int,
-    num_steps: int,
-    generator: torch.Generator,
-    *,
-    moving_fraction: float = 0.5,
-) -> Episodes:
-    """Draw fresh robots, first states, forces and references, in float32 on the CPU."""
-    robots = sample(space, num_envs, generator).to(torch.float32)
-    like = robots.mass_kg
-    trajectory = random_smooth(
-        num_envs, amplitude_m=2.0, max_rate_rad_s=2.5, generator=generator, like=like
-    )
-    times = PERIOD_S * torch.arange(1, num_steps + 1, dtype=like.dtype)
-    reference = torch.vmap(lambda t: tuple(vars(trajectory(t)).values()))(times)
-    moving = (torch.rand(num_envs, 1, generator=generator) < moving_fraction).to(like.dtype)
-    return Episodes(
-        robots=robots,
-        start=reset(robots, InitialStates(), generator),
-        force_n=external_force(robots, generator),
-        reference=Reference(position=reference[0] * moving, linear_velocity=reference[1] * moving),
-    )
-
-
-def to_device(episodes: Episodes, device: torch.device) -> Episodes:
-    """Move a batch of episodes; drawn on the CPU, it is the same on every device."""
-
-    def moved(group: QuadrotorState | Reference) -> dict[str, Tensor]:
-        return {f.name: getattr(group, f.name).to(device) for f in fields(group)}
-
-    return Episodes(
-        robots=episodes.robots.to(device),
-        start=replace(episodes.start, **moved(episodes.start)),
-        force_n=episodes.force_n.to(device),
-        reference=replace(episodes.reference, **moved(episodes.reference)),
-    )
 
 
 def step_cost(
