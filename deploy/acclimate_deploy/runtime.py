@@ -199,6 +199,28 @@ class BatchRunner:
         for name, value in self._memory.items():
             value[mask] = fresh[name][mask]
 
+    @property
+    def memory(self) -> dict[str, np.ndarray]:
+        """Copy of the memory, graph input name -> (batch, *memory shape), float32.
+
+        It can be set, in the same form, to find out what a policy does with it.
+
+        Raises:
+            ContractError: On setting, a tensor is missing, unknown or of another shape.
+        """
+        return {name: value.copy() for name, value in self._memory.items()}
+
+    @memory.setter
+    def memory(self, memory: Mapping[str, np.ndarray]) -> None:
+        expected = {name: value.shape for name, value in self._memory.items()}
+        given = {name: np.shape(value) for name, value in memory.items()}
+        if given != expected:
+            raise ContractError(
+                f"policy '{self._manifest.name}' cannot take the memory {given}: its graph reads "
+                f"{expected}. Fix: set what this property returned for as many robots."
+            )
+        self._memory = {name: np.array(memory[name], dtype=np.float32) for name in expected}
+
     def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer one period of every robot.
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_file import INITIAL_MEMORY, SIGNALS, Recurrence, build, random_signals
 
-from acclimate_contract import RateSpec
+from acclimate_contract import QUADROTOR, RateSpec
 from acclimate_contract.errors import ContractError
 from acclimate_deploy.policy import Policy, load_policy
 from acclimate_deploy.runtime import BatchRunner, PolicyRuntime
@@ -288,10 +288,30 @@ def test_refuses_time_that_makes_no_sense(policy: Policy, dt_s: float) -> None:
 
 def test_signals_of_the_family_that_the_policy_does_not_read_are_ignored(tmp_path: Path) -> None:
     small = load_policy(build(tmp_path / "policy.onnx", ("position_error", "orientation")))
-    everything = next(steps_of(random_signals((*SIGNALS, "time_step"), 1, seed=19)))
+    vocabulary = [signal.name for signal in QUADROTOR.signals]
+    everything = next(steps_of(random_signals(vocabulary, 1, seed=19)))
     read = {n: everything[n] for n in ("position_error", "orientation")}
     answer = PolicyRuntime(small).step(everything, PERIOD_S)
     np.testing.assert_array_equal(answer, run_plain(small, read)[0])
+    batch = BatchRunner(small, 1).step({n: v[None] for n, v in everything.items()})
+    np.testing.assert_array_equal(batch[0], answer)
+
+
+def test_a_signal_of_several_rows_reaches_the_graph_as_it_is(tmp_path: Path) -> None:
+    """One robot and many alike; a preview that is laid out flat is refused."""
+    names = (*SIGNALS, "reference_preview")
+    policy = load_policy(build(tmp_path / "policy.onnx", names))
+    signals, recurrence = random_signals(names, 3, seed=29), Recurrence(names)
+    memories = np.repeat(INITIAL_MEMORY[None], 3, 0)
+    expected, _ = recurrence.step(signals, memories)
+    # float32 sums in another order
+    np.testing.assert_allclose(BatchRunner(policy, 3).step(signals), expected, atol=2e-6)
+    for i, one in enumerate(steps_of(signals)):
+        np.testing.assert_allclose(PolicyRuntime(policy).step(one, 0.01), expected[i], atol=2e-6)
+    flat = {**one, "reference_preview": one["reference_preview"].ravel()}
+    message = "'reference_preview' has shape (12,) and should have (4, 3)"
+    with pytest.raises(ContractError, match=re.escape(message)):
+        PolicyRuntime(policy).step(flat, PERIOD_S)
 
 
 def test_period_is_the_policys_own(tmp_path: Path) -> None:
@@ -349,6 +369,40 @@ def test_batch_reset_restores_the_initial_memory(policy: Policy) -> None:
     assert not np.array_equal(runner.step(signals), first)
     runner.reset()
     np.testing.assert_array_equal(runner.step(signals), first)
+
+
+def test_batch_memory_can_be_taken_out_and_put_back(policy: Policy) -> None:
+    signals = random_signals(SIGNALS, 3, seed=26)
+    runner = BatchRunner(policy, 3)
+    runner.step(signals)
+    kept = runner.memory
+    answer = runner.step(signals).copy()
+    runner.memory["memory"][:] = 9.0  # a copy: the runner does not notice
+    assert not np.array_equal(runner.step(signals), answer)
+    runner.memory = kept
+    kept["memory"][:] = 9.0  # nor does it keep what it was given
+    np.testing.assert_array_equal(runner.step(signals), answer)
+
+
+def test_batch_memory_reaches_the_robot_of_the_same_row(policy: Policy) -> None:
+    signals = random_signals(SIGNALS, 3, seed=27)
+    runner = BatchRunner(policy, 3)
+    memory = np.random.default_rng(28).normal(0, 0.5, (3, 4))
+    runner.memory = {"memory": memory}
+    actions = runner.step(signals)
+    for i in range(3):
+        expected, _ = run_plain(policy, {n: v[i] for n, v in signals.items()}, memory[i])
+        # a product over a batch may sum in another order than one over a single row
+        np.testing.assert_allclose(actions[i], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "memory", [{}, {"memory": np.zeros((2, 4))}, {"memory": np.zeros((3, 4)), "more": np.zeros(3)}]
+)
+def test_batch_refuses_another_policys_memory(policy: Policy, memory: dict) -> None:
+    runner = BatchRunner(policy, 3)
+    with pytest.raises(ContractError, match=r"'tiny' cannot take the memory.*\(3, 4\).*Fix:"):
+        runner.memory = memory
 
 
 def test_batch_fills_the_time_step(timed_policy: Policy) -> None:

@@ -1,5 +1,6 @@
 """Who flies: a policy file through onnxruntime, or a published peer."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from acclimate_contract import QUADROTOR
-from acclimate_deploy.policy import load_policy
+from acclimate_deploy.policy import Policy, load_policy
 from acclimate_deploy.runtime import BatchRunner
 from acclimate_sim.rotations import rotation_matrix
 from acclimate_training.errors import EvaluationError
@@ -25,6 +26,14 @@ class Pilot(Protocol):
         """Setpoints (num_envs, 4) from the contract's signals, each (num_envs, k) float32."""
         ...
 
+    @property
+    def memory(self) -> np.ndarray:
+        """Copy of what it remembers, (num_envs, width) float32; can be set."""
+        ...
+
+    @memory.setter
+    def memory(self, memory: np.ndarray) -> None: ...
+
 
 PilotMaker = Callable[[int], Pilot]
 """Builds a pilot for a number of robots."""
@@ -33,7 +42,39 @@ PilotMaker = Callable[[int], Pilot]
 def onnx_pilot(path: Path) -> PilotMaker:
     """Fly a policy file, verified on loading."""
     policy = load_policy(path, family=QUADROTOR.name)
-    return lambda num_envs: BatchRunner(policy, num_envs)
+    return lambda num_envs: OnnxPilot(policy, num_envs)
+
+
+class OnnxPilot:
+    """A policy file run by onnxruntime, its memory tensors side by side in one array."""
+
+    def __init__(self, policy: Policy, num_envs: int) -> None:
+        self._runner = BatchRunner(policy, num_envs)
+        self._num_envs = num_envs
+        self._shapes = {spec.input: spec.shape for spec in policy.manifest.memory}
+
+    def reset(self) -> None:
+        """Forget every robot."""
+        self._runner.reset()
+
+    def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Setpoints (num_envs, 4)."""
+        return self._runner.step(signals)
+
+    @property
+    def memory(self) -> np.ndarray:
+        """Copy of what it remembers, (num_envs, width) float32; can be set."""
+        parts = [value.reshape(self._num_envs, -1) for value in self._runner.memory.values()]
+        return np.hstack([np.empty((self._num_envs, 0), np.float32), *parts])
+
+    @memory.setter
+    def memory(self, memory: np.ndarray) -> None:
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])
+        parts = np.split(memory, ends[:-1], axis=1)  # one empty part where nothing is remembered
+        self._runner.memory = {
+            name: part.reshape(len(memory), *shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=False)
+        }
 
 
 class RaptorPilot:
@@ -47,8 +88,10 @@ class RaptorPilot:
                 "peer raptor needs the package foundation-policy, which is not installed. "
                 "Fix: pip install 'acclimate[peers]'."
             ) from error
-        del num_envs  # its package takes the batch size from the first observation
         self._policy: Any = Raptor()
+        self._gru = next(layer for layer in self._policy.layers if hasattr(layer, "state"))
+        self._num_envs = num_envs
+        self.reset()  # its package leaves a memory behind from checking itself
 
     def reset(self) -> None:
         """Forget every robot."""
@@ -68,6 +111,17 @@ class RaptorPilot:
             axis=1,
         )
         return self._policy.evaluate_step(observation)
+
+    @property
+    def memory(self) -> np.ndarray:
+        """Copy of what it remembers, (num_envs, 16) float32; can be set."""
+        if self._gru.state is None:  # its package starts from the learned state at the first step
+            return np.tile(self._gru.initial_hidden_state, (self._num_envs, 1))
+        return self._gru.state.copy()
+
+    @memory.setter
+    def memory(self, memory: np.ndarray) -> None:
+        self._gru.state = np.array(memory, dtype=np.float32)
 
 
 PEERS: dict[str, PilotMaker] = {"raptor": RaptorPilot}
