@@ -9,7 +9,9 @@ import torch
 from acclimate_sim.quadrotor import widened
 from acclimate_training.algorithms.gradients import Step, Taming, fly, make_step
 from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.problems.quadrotor_tracking import TrackingCost, draw_episodes
+from acclimate_training.policy_config import PolicyCfg
+from acclimate_training.problems.episodes import Situations, draw_episodes
+from acclimate_training.problems.quadrotor_tracking import TrackingCost
 from benchmarks.record import Figures
 
 NUM_ENVS, NUM_STEPS = 256, 250
@@ -28,13 +30,13 @@ def measure() -> Figures:
 
 
 def _measure() -> Figures:
-    policy, weights = QuadrotorPolicy(), TrackingCost()
+    policy, weights = QuadrotorPolicy(PolicyCfg()), TrackingCost()
     eager: Step = make_step(policy, weights, Taming())
     compiled: Step = torch.compile(eager, dynamic=False)
 
     def iteration(step: Step, num_steps: int) -> float:
         generator = torch.Generator().manual_seed(0)
-        episodes = draw_episodes(widened(), NUM_ENVS, num_steps, generator)
+        episodes = draw_episodes(widened(), Situations(), NUM_ENVS, num_steps, generator)
         started = time.perf_counter()
         fly(policy, step, episodes, weights).cost.backward()
         return time.perf_counter() - started

@@ -43,14 +43,11 @@ def dryden(
         return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
 
     n = len(speed)
-    along = _first_order(noise(times + 1, n), torch.exp(-dt_s * flow / length_u))
-    across = _second_order(noise(times + _WARM_UP, n), dt_s * flow / length_u)[_WARM_UP:]
-    upward = _second_order(noise(times + _WARM_UP, n), dt_s * flow / length_w)[_WARM_UP:]
-    gusts = torch.stack((sigma_u * along[1:], sigma_u * across, sigma_w * upward), dim=-1)
+    along = _first_order(noise(times, n), torch.exp(-dt_s * flow / length_u))
+    across = _second_order(noise(times + 2, n), dt_s * flow / length_u)
+    upward = _second_order(noise(times + 2, n), dt_s * flow / length_w)
+    gusts = torch.stack((sigma_u * along, sigma_u * across, sigma_w * upward), dim=-1)
     return mean_wind_m_s + _along_the_wind(gusts, mean_wind_m_s)
-
-
-_WARM_UP = 200
 
 
 def _first_order(noise: Tensor, keep: Tensor) -> Tensor:
@@ -66,23 +63,32 @@ def _second_order(noise: Tensor, rate: Tensor) -> Tensor:
     """White noise through (1 + sqrt(3) T s) / (1 + T s)^2, unit variance, T = 1 / rate steps.
 
     The two poles are split into a chain of Gauss-Markov stages driven by the same noise: the output
-    is sqrt(3) x + (1 - sqrt(3)) y with x the first stage and y the second, whose stationary
-    covariance gives the scale.
+    is sqrt(3) x + (1 - sqrt(3)) y with x the first stage and y the second. Their stationary
+    covariance gives the scale, and the start: waiting for it would take minutes in a light wind.
+
+    Args:
+        noise: (times + 2, num_envs), unit normal; the first two rows draw the start.
+        rate: (num_envs,), steps over the time constant.
+
+    Returns:
+        (times, num_envs).
     """
     keep = torch.exp(-rate)
+    fresh = 1.0 - keep
     root = math.sqrt(3.0)
-    x = y = torch.zeros_like(noise[0])
-    rows = []
-    for row in noise:
-        x = keep * x + (1.0 - keep) * row
-        y = keep * y + (1.0 - keep) * x
-        rows.append(root * x + (1.0 - root) * y)
     # Stationary Var x, Cov(x, y) and Var y, from their fixed points.
     loss = 1.0 - keep * keep
-    var_x = (1.0 - keep).square() / loss
-    cov = (1.0 - keep) * var_x / loss
-    var_y = (1.0 - keep) * (2.0 * keep * keep * cov + (1.0 - keep) * var_x) / loss
+    var_x = fresh.square() / loss
+    cov = fresh * var_x / loss
+    var_y = fresh * (2.0 * keep * keep * cov + fresh * var_x) / loss
     variance = 3.0 * var_x + 2.0 * root * (1.0 - root) * cov + (1.0 - root) ** 2 * var_y
+    x = torch.sqrt(var_x) * noise[0]
+    y = cov / var_x * x + torch.sqrt(var_y - cov.square() / var_x) * noise[1]
+    rows = []
+    for row in noise[2:]:
+        x = keep * x + fresh * row
+        y = keep * y + fresh * x
+        rows.append(root * x + (1.0 - root) * y)
     return torch.stack(rows) / torch.sqrt(variance)
 
 

@@ -7,11 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acclimate_contract import ConfigError
-from acclimate_sim.parameter_space import Normal, Parameter, ParameterSpace, Uniform
+from acclimate_sim.parameter_space import (
+    LogUniform,
+    Normal,
+    Parameter,
+    ParameterSpace,
+    Uniform,
+)
 
 FINITE = st.floats(min_value=-1e6, max_value=1e6)
+POSITIVE = st.floats(min_value=1e-6, max_value=1e6)
 DISTRIBUTION = st.one_of(
     st.tuples(FINITE, FINITE).map(lambda ends: Uniform(low=min(ends), high=max(ends))),
+    st.tuples(POSITIVE, POSITIVE).map(lambda ends: LogUniform(low=min(ends), high=max(ends))),
     st.tuples(FINITE, st.floats(0.0, 1e6)).map(lambda pair: Normal(mean=pair[0], std=pair[1])),
 )
 PARAMETERS = st.lists(
@@ -27,7 +35,7 @@ PARAMETERS = st.lists(
 ).map(tuple)
 
 
-def space(*distributions: Uniform | Normal) -> ParameterSpace:
+def space(*distributions: Uniform | LogUniform | Normal) -> ParameterSpace:
     return ParameterSpace(
         name="test",
         parameters=tuple(
@@ -60,11 +68,18 @@ def test_draws_stay_in_range_and_repeat(
         assert values.shape == (n,)
         assert values.dtype == torch.float64
         assert torch.equal(values, again[parameter.name])
-        if isinstance(parameter.distribution, Uniform):
+        if isinstance(parameter.distribution, Uniform | LogUniform):
             low, high = parameter.distribution.low, parameter.distribution.high
-            slack = 1e-12 * max(abs(low), abs(high))  # low + (high - low) * u rounds
+            slack = 1e-12 * max(abs(low), abs(high))  # low + (high - low) * u rounds, exp too
             assert (values >= low - slack).all()
             assert (values <= high + slack).all()
+
+
+def test_every_factor_of_a_log_uniform_draw_is_as_likely() -> None:
+    """From 1 to 16 the median is 4, and a quarter lies below 2; three standard errors."""
+    values = space(LogUniform(low=1.0, high=16.0)).sample(20_000, seeded())["p0"]
+    for bound, share in ((2.0, 0.25), (4.0, 0.5), (8.0, 0.75)):
+        assert (values < bound).double().mean().item() == pytest.approx(share, abs=0.011)
 
 
 def test_another_seed_draws_other_robots() -> None:
@@ -97,6 +112,9 @@ def test_changing_a_range_keeps_the_draws_of_all_others() -> None:
         (Uniform, {"low": 2.0, "high": 1.0}),
         (Uniform, {"low": float("nan"), "high": 1.0}),
         (Uniform, {"low": 0.0, "high": float("inf")}),
+        (LogUniform, {"low": 0.0, "high": 1.0}),
+        (LogUniform, {"low": 2.0, "high": 1.0}),
+        (LogUniform, {"low": 1.0, "high": float("inf")}),
         (Normal, {"mean": 0.0, "std": -1.0}),
         (Normal, {"mean": 0.0, "std": float("nan")}),
     ],

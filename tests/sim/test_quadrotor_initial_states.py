@@ -102,6 +102,18 @@ def test_signals_keep_the_contract(first: QuadrotorState, robots: QuadrotorParam
     assert torch.equal(filled["orientation"], first.orientation)
     assert torch.equal(filled["angular_velocity"], first.angular_velocity)
     assert (filled["time_step"] == 0.01).all()
+    assert (filled["reference_preview"] == 0.0).all()
+
+
+def test_each_robot_has_its_own_time_step_and_future(
+    first: QuadrotorState, robots: QuadrotorParameters
+) -> None:
+    reference = figure_eight(1, period_s=5.0, like=robots.mass_kg)(0.7)
+    elapsed = torch.linspace(0.005, 0.02, NUM_ENVS, dtype=torch.float64)
+    ahead = torch.rand(NUM_ENVS, 4, 3, dtype=torch.float64)
+    filled = signals(first, reference, torch.zeros(NUM_ENVS, 4), elapsed, ahead)
+    assert torch.equal(filled["time_step"], elapsed.unsqueeze(-1))
+    assert torch.equal(filled["reference_preview"], ahead)
 
 
 def test_resting_is_level_still_and_off(robots: QuadrotorParameters) -> None:

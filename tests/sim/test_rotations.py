@@ -2,7 +2,13 @@ import math
 
 import torch
 
-from acclimate_sim.rotations import axis_angle_to_quat, rotation_matrix, tilt
+from acclimate_sim.rotations import (
+    axis_angle_to_quat,
+    body_z,
+    quat_multiply,
+    rotation_matrix,
+    tilt,
+)
 
 
 def turns(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,3 +43,15 @@ def test_tilt_is_the_angle_between_the_vertical_axes(generator: torch.Generator)
 def test_a_turn_about_the_vertical_does_not_tilt() -> None:
     quat = axis_angle_to_quat(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([2.0]))
     assert tilt(quat).item() == 0.0
+
+
+def test_body_z_is_the_last_column_of_the_matrix(generator: torch.Generator) -> None:
+    quat = axis_angle_to_quat(*turns(100, generator))
+    torch.testing.assert_close(body_z(quat), rotation_matrix(quat)[..., 2], rtol=0, atol=1e-15)
+
+
+def test_a_product_of_quaternions_turns_by_the_right_one_first(generator: torch.Generator) -> None:
+    left, right = (axis_angle_to_quat(*turns(100, generator)) for _ in range(2))
+    product = rotation_matrix(quat_multiply(left, right))
+    expected = rotation_matrix(left) @ rotation_matrix(right)
+    torch.testing.assert_close(product, expected, rtol=0, atol=1e-14)

@@ -11,6 +11,7 @@ from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import published
 from acclimate_training.export import export_policy
 from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policy_config import PolicyCfg
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 
 def untrained() -> QuadrotorPolicy:
     torch.manual_seed(0)
-    return QuadrotorPolicy()
+    return QuadrotorPolicy(PolicyCfg())
 
 
 @pytest.fixture

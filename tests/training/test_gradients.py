@@ -5,39 +5,41 @@ from dataclasses import replace
 import pytest
 import torch
 
-from acclimate_sim.quadrotor import published, widened
+from acclimate_sim.quadrotor import DISTRIBUTIONS, published
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.problems.quadrotor_tracking import (
-    Episodes,
-    TrackingCost,
-    draw_episodes,
-    stop_lost,
-)
+from acclimate_training.problems.episodes import SITUATIONS, Situations, draw_episodes
+from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost, stop_lost
 
 WEIGHTS = TrackingCost()
 UNTAMED = Taming(state_damping=1.0, max_robot_gradient=float("inf"))
 
 
-def episodes(num_envs: int = 8, num_steps: int = 20, seed: int = 0) -> Episodes:
+def episodes(
+    num_envs: int = 8, num_steps: int = 20, seed: int = 0, world: str = "calm"
+) -> Episodes:
     generator = torch.Generator().manual_seed(seed)
-    return draw_episodes(widened(), num_envs, num_steps, generator)
+    space = DISTRIBUTIONS["diverse" if world == "harsh" else "widened"]()
+    return draw_episodes(space, SITUATIONS[world], num_envs, num_steps, generator)
 
 
 def in_float64(batch: Episodes) -> Episodes:
     def double(group):
         return replace(group, **{n: v.double() for n, v in vars(group).items()})
 
-    return Episodes(
+    return replace(
+        batch,
         robots=batch.robots.to(torch.float64),
+        imperfections=batch.imperfections.to(torch.float64),
         start=double(batch.start),
-        force_n=batch.force_n.double(),
         reference=double(batch.reference),
+        disturbances=batch.disturbances.to(torch.float64),
     )
 
 
-def test_gradient_agrees_with_finite_differences(policy: QuadrotorPolicy) -> None:
-    policy, batch = policy.double(), in_float64(episodes())
+@pytest.mark.parametrize("world", ["calm", "harsh"])
+def test_gradient_agrees_with_finite_differences(policy: QuadrotorPolicy, world: str) -> None:
+    policy, batch = policy.double(), in_float64(episodes(world=world))
     step = make_step(policy, WEIGHTS, UNTAMED)
     weight = policy.cell.recurrent.weight
     fly(policy, step, batch, WEIGHTS).cost.backward()
@@ -104,11 +106,11 @@ def test_thirty_iterations_make_a_policy_better(policy: QuadrotorPolicy) -> None
     """A tiny run of the real recipe: the cost on held-out robots falls by a quarter."""
     step = make_step(policy, WEIGHTS, Taming())
     optimizer = torch.optim.Adam(policy.parameters(), lr=4e-3)
-    held_out = draw_episodes(published(), 128, 50, torch.Generator().manual_seed(99))
+    held_out = draw_episodes(published(), Situations(), 128, 50, torch.Generator().manual_seed(99))
     with torch.no_grad():
         before = fly(policy, step, held_out, WEIGHTS).cost.item()
     for i in range(30):
-        batch = draw_episodes(published(), 64, 50, torch.Generator().manual_seed(i))
+        batch = draw_episodes(published(), Situations(), 64, 50, torch.Generator().manual_seed(i))
         optimizer.zero_grad()
         fly(policy, step, batch, WEIGHTS).cost.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)

@@ -37,7 +37,7 @@ def test_run_leaves_a_valid_policy_its_record_and_events(tmp_path: Path) -> None
     path = train(tiny(tmp_path / "run"))
     manifest = load_policy(path, family="quadrotor").manifest
     assert manifest.provenance["seed"] == 0
-    assert manifest.distribution["name"] == "quadrotor/widened"
+    assert manifest.distribution["name"] == "quadrotor/noisy"
     record = json.loads((tmp_path / "run" / RUN).read_text())
     assert record["config"]["iterations"] == 6
     assert record["provenance"]["versions"]["torch"].startswith("2.13")
@@ -57,9 +57,9 @@ def test_every_iteration_of_every_seed_has_its_own_random_numbers(
     seeds = []
     draw = trainer.draw_episodes
 
-    def noted(space, num_envs, num_steps, generator):
+    def noted(space, situations, num_envs, num_steps, generator, **settings):
         seeds.append(generator.initial_seed())
-        return draw(space, num_envs, num_steps, generator)
+        return draw(space, situations, num_envs, num_steps, generator, **settings)
 
     monkeypatch.setattr(trainer, "draw_episodes", noted)
     for seed in (0, 1):
@@ -157,7 +157,8 @@ def test_nan_stops_training_at_once_and_says_where(
 
     def poisoned(*arguments, **settings):
         batch = draw(*arguments, **settings)
-        return replace(batch, force_n=torch.full_like(batch.force_n, np.nan))
+        force = torch.full_like(batch.disturbances.force_n, np.nan)
+        return replace(batch, disturbances=replace(batch.disturbances, force_n=force))
 
     train(tiny(tmp_path / "good"))
     monkeypatch.setattr(trainer, "draw_episodes", poisoned)

@@ -188,7 +188,53 @@ def noisy() -> ParameterSpace:
     return replace(space, name="quadrotor/noisy", parameters=(*space.parameters, *NOISE))
 
 
-DISTRIBUTIONS = {"published": published, "widened": widened, "noisy": noisy, "diverse": diverse}
+DELAY = next(p for p in IMPERFECTIONS if p.name == "control_delay")
+
+
+def delayed_family() -> ParameterSpace:
+    """`published` with an unknown control delay, without what `held_out` has: for proofs.
+
+    Unknown latency is what opens the gap between a policy that knows its robot and one that does
+    not; thrust, lag or wind alone hardly do, because the previous action already acts as memory.
+    """
+    return _with_delay(
+        "quadrotor/delayed",
+        {
+            "thrust_to_weight": Uniform(low=1.8, high=5.0),
+            "size": Uniform(low=0.02 ** (1 / 3), high=2.5 ** (1 / 3)),
+            "rise_time": Uniform(low=0.03, high=0.07),
+            "fall_time": Uniform(low=0.03, high=0.20),
+        },
+    )
+
+
+def held_out_family() -> ParameterSpace:
+    """Heavy and weak robots with slow motors: none of `delayed_family` is like them."""
+    return _with_delay(
+        "quadrotor/held_out",
+        {
+            "thrust_to_weight": Uniform(low=1.5, high=1.8),
+            "size": Uniform(low=2.5 ** (1 / 3), high=5.0 ** (1 / 3)),
+            "rise_time": Uniform(low=0.07, high=0.10),
+            "fall_time": Uniform(low=0.20, high=0.30),
+        },
+    )
+
+
+def _with_delay(name: str, narrower: dict[str, Uniform]) -> ParameterSpace:
+    space = published()
+    kept = (replace(p, distribution=narrower.get(p.name, p.distribution)) for p in space.parameters)
+    return replace(space, name=name, parameters=(*kept, DELAY))
+
+
+DISTRIBUTIONS = {
+    "published": published,
+    "widened": widened,
+    "noisy": noisy,
+    "diverse": diverse,
+    "delayed": delayed_family,
+    "held_out": held_out_family,
+}
 
 
 def build(draws: dict[str, Tensor]) -> QuadrotorParameters:

@@ -23,13 +23,15 @@ def signals(
         dt_s: Length of that period, one for all or (num_envs,).
         preview: (num_envs, 4, 3), see the contract; none means an unknown future.
     """
-    unknown = state.position.new_zeros(len(state), 4, 3)
+    like = state.position
+    elapsed = torch.as_tensor(dt_s, device=like.device, dtype=like.dtype)
+    unknown = like.new_zeros(len(state), 4, 3)
     return {
         "position_error": state.position - reference.position,
         "orientation": state.orientation,
         "linear_velocity_error": state.linear_velocity - reference.linear_velocity,
         "angular_velocity": state.angular_velocity,
         "previous_action": previous_action,
-        "time_step": torch.as_tensor(dt_s).to(state.position).expand(len(state)).unsqueeze(-1),
+        "time_step": elapsed.expand(len(state)).unsqueeze(-1),
         "reference_preview": unknown if preview is None else preview,
     }

@@ -78,7 +78,8 @@ def advance(
         thrust_curve_n=robots.thrust_curve_n
         * (now.thrust_factor * _lift(imperfections, state)).unsqueeze(-1),
     )
-    force = now.force_n + changed.mass_kg.unsqueeze(-1) * _drag(imperfections, now, state)
+    # Drag is per mass of the robot as it was built: a payload meets no air.
+    force = now.force_n + robots.mass_kg.unsqueeze(-1) * _drag(imperfections, now, state)
     return step(changed, state, setpoint, now.time_step_s, external_force_n=force)
 
 

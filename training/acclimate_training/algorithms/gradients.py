@@ -81,17 +81,19 @@ class Rollout:
 
     Attributes:
         cost: Scalar, mean over robots of the cost summed over time.
+        robot_cost: (num_envs,), summed over time.
         final_distance_m: (num_envs,), mean over the last 100 steps.
         lost: (num_envs,), 1 where control was lost.
     """
 
     cost: Tensor
+    robot_cost: Tensor
     final_distance_m: Tensor
     lost: Tensor
 
 
 Step = Callable[[QuadrotorParameters, Imperfections, Carry, Moment], tuple[Carry, Tensor, Tensor]]
-"""Advances all robots by one step; also gives the mean cost and each robot's distance."""
+"""Advances all robots by one step; also gives each robot's cost and distance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) ->
         state, flying = stop_lost(state, distance)
         still = carry.flying * flying
         carry = Carry(state=state, reading=reading, memory=memory, actions=actions, flying=still)
-        return carry, (cost * still).mean(), distance
+        return carry, cost * still, distance
 
     return control_step
 
@@ -145,8 +147,10 @@ def fly(
         carry, cost, distance = control_step(episodes.robots, episodes.imperfections, carry, moment)
         costs.append(cost)
         distances.append(distance.detach())
+    robot_cost = torch.stack(costs).sum(0)
     return Rollout(
-        cost=torch.stack(costs).sum(),
+        cost=robot_cost.mean(),
+        robot_cost=robot_cost.detach(),
         final_distance_m=torch.stack(distances[-100:]).mean(0),
         lost=1.0 - carry.flying,
     )

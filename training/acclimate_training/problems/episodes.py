@@ -9,6 +9,7 @@ from acclimate_contract import PREVIEW_TIMES_S
 from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     Disturbances,
+    Imperfections,
     InitialStates,
     QuadrotorParameters,
     QuadrotorState,
@@ -37,7 +38,7 @@ class Situations:
         changing: Change in mid-flight: payload, one motor, all motors, force or delay.
         unsteady: Fly at another control rate, with jitter and missed ticks.
         deaf: Lose measurements.
-        low: Hover near the floor.
+        low: Come near the floor, which is below all of the reference.
         foreseeing: Know the future of the reference; the others see zeros.
     """
 
@@ -61,7 +62,7 @@ SITUATIONS = {
 MAX_DELAY_TAPS = 7
 """Reaches back 60 ms at the nominal rate: the longest delay of the distributions, doubled."""
 MIN_THRUST_TO_WEIGHT = 1.2
-"""No change in mid-flight leaves a robot with less; it could not fly."""
+"""No change in mid-flight leaves a robot with less, battery included; it could not fly."""
 
 
 def draw_episodes(
@@ -77,13 +78,14 @@ def draw_episodes(
     robots, imperfections = sample_imperfect(space, num_envs, generator)
     robots, imperfections = robots.to(torch.float32), imperfections.to(torch.float32)
     draw = _Draw(num_envs, generator)
-    happening = _draw_disturbances(robots, situations, num_steps, draw)
+    happening = _draw_disturbances(robots, imperfections, situations, num_steps, draw)
     low = draw.chosen(situations.low)
-    floor = -torch.exp(draw.uniform(-3.0, 0.0))
+    clearance = torch.exp(draw.uniform(-3.0, 0.0))
+    reference, future = _draw_reference(situations, happening, draw, preview=preview)
+    floor = reference.position[..., 2].amin(0) - clearance
     imperfections = replace(
         imperfections, floor_m=torch.where(low > 0, floor, imperfections.floor_m)
     )
-    reference, future = _draw_reference(situations, happening, draw, preview=preview)
     return Episodes(
         robots=robots,
         imperfections=imperfections,
@@ -148,7 +150,11 @@ def _draw_reference(
 
 
 def _draw_disturbances(
-    robots: QuadrotorParameters, situations: Situations, num_steps: int, draw: _Draw
+    robots: QuadrotorParameters,
+    imperfections: Imperfections,
+    situations: Situations,
+    num_steps: int,
+    draw: _Draw,
 ) -> Disturbances:
     plain = calm(robots, num_steps, PERIOD_S)
     force = external_force(robots, draw.generator)
@@ -164,7 +170,7 @@ def _draw_disturbances(
     if situations.windy:
         happening = replace(happening, wind_m_s=_wind(situations, num_steps, draw))
     if situations.changing:
-        happening = _changes(robots, situations, happening, draw)
+        happening = _changes(robots, imperfections, situations, happening, draw)
     return happening
 
 
@@ -191,14 +197,19 @@ def _wind(situations: Situations, num_steps: int, draw: _Draw) -> Tensor:
 
 
 def _changes(
-    robots: QuadrotorParameters, situations: Situations, happening: Disturbances, draw: _Draw
+    robots: QuadrotorParameters,
+    imperfections: Imperfections,
+    situations: Situations,
+    happening: Disturbances,
+    draw: _Draw,
 ) -> Disturbances:
     """One change per changing robot, at a random time and for a random while."""
     times = happening.time_step_s.cumsum(0)
     end = times[-1]
     begin = draw.uniform(0.1, 0.8) * end
     window = between(times, begin, begin + draw.uniform(0.1, 1.5) * end)
-    spare = robots.thrust_to_weight / MIN_THRUST_TO_WEIGHT
+    battery = (1.0 - imperfections.voltage_sag).square()
+    spare = battery * robots.thrust_to_weight / MIN_THRUST_TO_WEIGHT
     weakest = (1.0 / spare).clamp(0.0, 1.0)
     heavier = draw.uniform(1.0, 1.5).minimum(spare.clamp_min(1.0))
     fade = draw.uniform(0.6, 1.0).maximum(weakest)
