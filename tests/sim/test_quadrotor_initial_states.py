@@ -101,6 +101,7 @@ def test_signals_keep_the_contract(first: QuadrotorState, robots: QuadrotorParam
     assert torch.equal(velocity, first.linear_velocity - reference.linear_velocity)
     assert torch.equal(filled["orientation"], first.orientation)
     assert torch.equal(filled["angular_velocity"], first.angular_velocity)
+    assert filled["time_step"].dtype == first.position.dtype
     assert (filled["time_step"] == 0.01).all()
     assert (filled["reference_preview"] == 0.0).all()
 

@@ -179,11 +179,10 @@ def test_rotor_drag_acts_in_the_rotor_plane_and_grows_with_motor_speed(
 
 
 def test_at_rest_in_still_air_nothing_drags() -> None:
-    zero = full(0.0, 0.0, 0.0)
-    drag = {"rotor_drag_1_s": full(1.0)[0], "body_drag_1_m": full(0.1)[0]}
-    assert air(zero, zero, LEVEL, **drag).abs().max() == 0.0
-    wind = full(3.0, -2.0, 1.0)
-    assert air(wind, wind, LEVEL, **drag).abs().max() < 1e-9
+    zero, wind = full(0.0, 0.0, 0.0), full(3.0, -2.0, 1.0)
+    rotor, body = full(1.0)[0], full(0.1)[0]
+    assert air(zero, zero, LEVEL, rotor_drag_1_s=rotor, body_drag_1_m=body).abs().max() == 0.0
+    assert air(wind, wind, LEVEL, rotor_drag_1_s=rotor, body_drag_1_m=body).abs().max() < 1e-9
 
 
 def test_air_takes_energy_from_a_robot_that_moves_through_it() -> None:

@@ -177,6 +177,14 @@ def test_the_reference_velocity_is_the_slope_of_its_position() -> None:
     torch.testing.assert_close(slope, mean, atol=2e-3, rtol=0)
 
 
+def test_robots_that_hold_a_point_have_a_reference_at_rest() -> None:
+    reference = drawn(replace(NOTHING, moving=0.5), n=100).reference
+    holding = (reference.position == 0.0).all(-1).all(0)
+    assert 30 < holding.sum() < 70
+    assert (reference.linear_velocity[:, holding] == 0.0).all()
+    assert (reference.linear_velocity[:, ~holding] != 0.0).all()
+
+
 def test_unsteady_steps_stay_in_their_range() -> None:
     """Rates from half to nearly twice the nominal one, a fifth of jitter, at most 30 ms."""
     steps = drawn(replace(NOTHING, unsteady=1.0), steps=200).disturbances.time_step_s

@@ -15,25 +15,37 @@ from acclimate_training import export
 from acclimate_training.config import TrainCfg
 from acclimate_training.export import export_policy, with_evaluation
 from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.trainer import train
 
 PLAIN_OPERATORS = {
-    "Add", "Cast", "Clip", "Concat", "Constant", "Expand", "Gather", "Gemm", "MatMul", "Mul",
-    "Neg", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Split", "Squeeze", "Sub", "Tanh",
-    "Transpose", "Unsqueeze",
+    "Add", "Cast", "Clip", "Concat", "Constant", "Div", "Exp", "Expand", "Gather", "Gemm",
+    "Greater", "MatMul", "Mul", "Neg", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softplus",
+    "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
+FAR_SEEING = PolicyCfg(time_aware=True, preview=True, previous_action=False)
 
 
-def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Path) -> None:
-    """Fifty steps of seven robots with memory and one reset: the file is what we trained."""
-    runner = BatchRunner(load_policy(policy_file), 7)
+@pytest.fixture(scope="module")
+def far_seeing(tmp_path_factory: pytest.TempPathFactory) -> tuple[QuadrotorPolicy, Path]:
+    """A policy with every sense the default lacks and its file, made once."""
+    torch.manual_seed(0)
+    policy = QuadrotorPolicy(FAR_SEEING)
+    path = tmp_path_factory.mktemp("far_seeing") / "policy.onnx"
+    export_policy(policy, path, name="far_seeing", distribution={}, provenance={})
+    return policy, path
+
+
+def assert_flies_alike(policy: QuadrotorPolicy, path: Path) -> None:
+    """Fifty steps of seven robots with memory and one reset."""
+    runner = BatchRunner(load_policy(path), 7)
     generator = torch.Generator().manual_seed(1)
     memory = policy.initial_memory(7)
     for t in range(50):
         if t == 20:
             memory = policy.initial_memory(7)
             runner.reset()
-        signals = {
+        every = {
             "position_error": 5 * torch.randn(7, 3, generator=generator),
             "orientation": torch.nn.functional.normalize(
                 torch.randn(7, 4, generator=generator), dim=-1
@@ -41,7 +53,10 @@ def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Pat
             "linear_velocity_error": 5 * torch.randn(7, 3, generator=generator),
             "angular_velocity": 20 * torch.randn(7, 3, generator=generator),
             "previous_action": torch.rand(7, 4, generator=generator),
+            "time_step": 0.005 + 0.015 * torch.rand(7, 1, generator=generator),
+            "reference_preview": torch.randn(7, 4, 3, generator=generator),
         }
+        signals = {name: every[name] for name in policy.cfg.signals}
         with torch.no_grad():
             action, memory = policy(signals, memory)
         flown = runner.step({name: value.numpy() for name, value in signals.items()})
@@ -49,9 +64,39 @@ def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Pat
         np.testing.assert_allclose(flown, action.numpy(), atol=1e-5)
 
 
-def test_graph_has_plain_operators_only(policy_file: Path) -> None:
-    operators = {node.op_type for node in onnx.load(policy_file).graph.node}
-    assert operators <= PLAIN_OPERATORS
+def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Path) -> None:
+    """The file is what we trained."""
+    assert_flies_alike(policy, policy_file)
+
+
+def test_policy_with_other_senses_matches_torch(far_seeing: tuple[QuadrotorPolicy, Path]) -> None:
+    """Every robot with its own time step and its own future."""
+    assert_flies_alike(*far_seeing)
+
+
+def test_graph_reads_exactly_the_signals_of_the_policy(
+    policy: QuadrotorPolicy, policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+) -> None:
+    for one, path in ((policy, policy_file), far_seeing):
+        names = [entry.name for entry in onnx.load(path).graph.input]
+        assert names == [*one.cfg.signals, "memory"]
+        assert [signal.name for signal in load_policy(path).manifest.signals] == names[:-1]
+
+
+def test_only_a_policy_that_reads_the_time_step_may_run_slower(
+    policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+) -> None:
+    fixed, free = (load_policy(path).manifest.rate for path in (policy_file, far_seeing[1]))
+    assert fixed.min_hz == fixed.nominal_hz == free.nominal_hz == 100.0
+    assert free.min_hz == 50.0
+
+
+def test_graph_has_plain_operators_only(
+    policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+) -> None:
+    for path in (policy_file, far_seeing[1]):
+        operators = {node.op_type for node in onnx.load(path).graph.node}
+        assert operators <= PLAIN_OPERATORS
 
 
 def test_file_names_no_path_of_the_exporting_machine(policy_file: Path) -> None:

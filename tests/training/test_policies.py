@@ -81,6 +81,20 @@ def test_features_are_clipped_and_scaled() -> None:
     assert seen[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_what_only_some_read_comes_last_and_scaled() -> None:
+    cfg = VARIANTS["everything"]
+    seen = signals(2, cfg)
+    periods = seen["time_step"] / PERIOD_S
+    last = features(cfg, seen, torch.zeros(2, 3), periods)[:, 18:]
+    expected = (
+        seen["previous_action"],
+        periods - 1.0,
+        2.0 * seen["reference_preview"].reshape(2, 12),
+        seen["privileged"],
+    )
+    torch.testing.assert_close(last, torch.cat(expected, dim=-1))
+
+
 def test_a_quaternion_and_its_negative_are_the_same_attitude(policy: QuadrotorPolicy) -> None:
     one, other = signals(5), signals(5)
     other["orientation"] = -other["orientation"]

@@ -14,6 +14,9 @@ import torch
 from acclimate_deploy.files import replacing
 from acclimate_training.errors import TrainingError
 
+ABOUT = ("config", "iteration", "elapsed_s")
+"""What a checkpoint file holds beside the parts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
@@ -23,22 +26,21 @@ class Checkpoint:
         config: The run's settings as plain data.
         iteration: Iterations completed.
         elapsed_s: Wall time spent on them.
-        policy: State of the policy module.
-        optimizer: State of the optimizer.
+        parts: State of all that training changes, by name; "policy" is what a run exports.
     """
 
     config: dict[str, Any]
     iteration: int
     elapsed_s: float
-    policy: dict[str, Any]
-    optimizer: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all; raises TrainingError when the disk refuses."""
     try:
         with replacing(path) as temporary:
-            torch.save(vars(checkpoint), temporary)
+            about = {name: getattr(checkpoint, name) for name in ABOUT}
+            torch.save({**about, **checkpoint.parts}, temporary)
     except (OSError, RuntimeError) as error:
         raise TrainingError(
             f"cannot write checkpoint {path} ({error}). The previous one is untouched. "
@@ -53,7 +55,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"no checkpoint at {path}. Fix: give the directory of a training run (--run)."
         )
     try:
-        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        parts = torch.load(path, map_location="cpu", weights_only=True)
+        return Checkpoint(**{name: parts.pop(name) for name in ABOUT}, parts=parts)
     except (RuntimeError, TypeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(
             f"checkpoint {path} cannot be read ({error}). "

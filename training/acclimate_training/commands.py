@@ -48,14 +48,29 @@ class EvaluateCfg:
 
     policy: tyro.conf.Positional[Path]
     """Policy file."""
+    suite: Literal[
+        "ground",
+        "senses",
+        "air",
+        "body",
+        "changes",
+        "rates",
+        "recovery",
+        "endurance",
+        "tampering",
+        "knowledge",
+        "full",
+    ] = "ground"
+    """What to fly: RAPTOR's ground, new ground of one kind, or everything."""
     robots: int = 4096
-    """Fresh robots from the published distribution."""
+    """Fresh robots per scenario; on new ground at most 1,024 of them fly, on long flights fewer."""
     seed: int = 1_000_000
     """Seeds robots, first states and forces; training never uses this one."""
     peer: Literal["none", "raptor"] = "none"
     """Fly the same robots with a published policy too (needs the `peers` extra)."""
     out: Path | None = None
-    """Record (JSON); the default is evaluation.json beside the policy."""
+    """Record (JSON); the default is evaluation.json beside the policy, or evaluation-SUITE.json
+    for new ground of one kind."""
 
 
 def evaluate(cfg: Annotated[EvaluateCfg, tyro.conf.arg(name="")]) -> int:

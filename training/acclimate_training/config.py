@@ -10,8 +10,54 @@ from acclimate_training.policy_config import PolicyCfg
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImitationCfg:
+    """How teachers learn and a student learns from them; read by `meta-imitation` alone."""
+
+    teachers: Literal["privileged"] | int = "privileged"
+    """One teacher that sees what only a simulator knows of fresh robots, or a number of robots
+    with a teacher each."""
+    teacher_iterations: int = 600
+    """Iterations, out of all, that train the teachers by gradients through the simulator."""
+    teacher_width: int = 64
+    """Width of the two hidden layers of a teacher."""
+    learning_rate: float = 4e-3
+    """Initial step size of the student; falls to zero along a half cosine."""
+    teacher_flies: float = 0.03
+    """Share of the student's iterations in which the teacher flies; then the student does."""
+    latent: int = 0
+    """Width of a bottleneck for what only the simulator knows; the student's memory learns to
+    tell it. Zero: no bottleneck."""
+    latent_weight: float = 0.1
+    """Weight of the latent's squared error beside that of the actions."""
+
+    def __post_init__(self) -> None:
+        for name in ("teacher_iterations", "teacher_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}. Fix: make it at least 1.")
+        if self.num_teachers < 1:
+            raise ConfigError(f"teachers is {self.teachers}. Fix: 1 or more, or privileged.")
+        if self.latent and self.teachers != "privileged":
+            raise ConfigError(
+                f"{self.teachers} teachers have a latent of their own each, which no single "
+                "memory can tell. Fix: --imitation.teachers privileged, or no latent."
+            )
+        if not 0.0 <= self.teacher_flies <= 1.0 or self.latent < 0 or self.latent_weight < 0.0:
+            raise ConfigError(
+                f"teacher_flies {self.teacher_flies} must lie in [0, 1], latent {self.latent} and "
+                f"latent_weight {self.latent_weight} must not be negative. Fix: keep the defaults."
+            )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
+            raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.004 works.")
+
+    @property
+    def num_teachers(self) -> int:
+        """Policies that teach."""
+        return 1 if self.teachers == "privileged" else self.teachers
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainCfg:
-    """Meta-train a quadrotor policy from nothing by gradients through the simulator.
+    """Meta-train a quadrotor policy from nothing.
 
     The same command with the same --out goes on where a stopped run left off.
     """
@@ -20,16 +66,22 @@ class TrainCfg:
     """Run directory: configuration, checkpoint, TensorBoard events and the exported policy."""
     seed: int = 0
     """Seeds the initial weights and every robot, state, force and reference of the run."""
-    space: Literal["published", "widened", "noisy", "diverse"] = "noisy"
+    algorithm: Literal["gradients", "meta-imitation"] = "gradients"
+    """Gradients through the simulator into the policy, or into teachers that it then imitates."""
+    imitation: ImitationCfg = field(default_factory=ImitationCfg)
+    """Teachers and student of `meta-imitation`."""
+    space: Literal["published", "widened", "noisy", "diverse", "delayed"] = "noisy"
     """Distribution that training robots are drawn from."""
     situations: Literal["calm", "harsh"] = "calm"
     """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""
     policy: PolicyCfg = field(default_factory=PolicyCfg)
     """Size and senses of the policy."""
     iterations: int = 1500
-    """Gradient steps; each flies `num_envs` fresh robots."""
+    """Gradient steps; each flies `num_envs` robots."""
     num_envs: int = 512
     """Robots per iteration."""
+    workers: int = 1
+    """Processes that share them, one CPU core each."""
     first_horizon: int = 50
     """Control steps per flight at the start of training."""
     last_horizon: int = 300
@@ -52,9 +104,16 @@ class TrainCfg:
     """Compile the control step (needs a C++ compiler, costs about a minute, pays ten-fold)."""
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "num_envs", "first_horizon"):
+        for name in ("iterations", "num_envs", "workers", "first_horizon"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}. Fix: make it at least 1.")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}. Fix: make it zero or more.")
+        if self.num_envs % self.workers:
+            raise ConfigError(
+                f"num_envs {self.num_envs} cannot be shared evenly by {self.workers} workers. "
+                "Fix: make it a multiple."
+            )
         if self.last_horizon < self.first_horizon:
             raise ConfigError(
                 f"last_horizon {self.last_horizon} is shorter than first_horizon "
@@ -62,10 +121,30 @@ class TrainCfg:
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
             raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.004 works.")
+        if self.algorithm == "meta-imitation":
+            self._check_imitation()
         if not 0.0 < self.state_damping <= 1.0 or not 0.0 <= self.growing_fraction <= 1.0:
             raise ConfigError(
                 f"state_damping {self.state_damping} must lie in (0, 1] and growing_fraction "
                 f"{self.growing_fraction} in [0, 1]. Fix: keep the defaults if unsure."
+            )
+
+    def _check_imitation(self) -> None:
+        teachers, taught = self.imitation.num_teachers, self.imitation.teacher_iterations
+        if taught >= self.iterations:
+            raise ConfigError(
+                f"teacher_iterations {taught} leave none of {self.iterations} iterations to the "
+                "student. Fix: raise --iterations or lower --imitation.teacher-iterations."
+            )
+        if self.num_envs // self.workers % teachers:
+            raise ConfigError(
+                f"num_envs {self.num_envs} over {self.workers} workers cannot be shared evenly by "
+                f"{teachers} teachers. Fix: make it a multiple of workers times teachers."
+            )
+        if self.imitation.latent and self.policy.cell == "none" and not self.policy.integrate:
+            raise ConfigError(
+                "a policy without memory cannot tell a latent. Fix: choose another --policy.cell, "
+                "or no --imitation.latent."
             )
 
     def horizon(self, iteration: int) -> int:

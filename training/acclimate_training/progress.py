@@ -50,7 +50,8 @@ def _lines(console: Console, total: int) -> Report:
 
 
 def _summary(figures: dict[str, float]) -> str:
+    name, value = next(iter(figures.items()))
     return (
-        f"cost {figures['cost']:.3f}  error {figures['final_distance_m/median']:.3f} m  "
+        f"{name.replace('_', ' ')} {value:.3f}  error {figures['final_distance_m/median']:.3f} m  "
         f"lost {100 * figures['lost_fraction']:.1f} %"
     )

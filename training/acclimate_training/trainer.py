@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,26 @@ from torch.utils.tensorboard import SummaryWriter
 from acclimate_deploy.files import write_json
 from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import DISTRIBUTIONS
-from acclimate_training.algorithms.gradients import Rollout, Step, Taming, fly, make_step
+from acclimate_training.algorithms.algorithm import Algorithm, AlgorithmMaker
+from acclimate_training.algorithms.gradient_training import by_gradients
+from acclimate_training.algorithms.meta_imitation import by_imitation
 from acclimate_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy
+from acclimate_training.parallel import Team, team
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
-from acclimate_training.problems.episodes import SITUATIONS, draw_episodes
-from acclimate_training.problems.quadrotor_tracking import TrackingCost
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT, POLICY, RUN, EVENTS = "checkpoint.pt", "policy.onnx", "run.json", "tensorboard"
+
+ALGORITHMS: dict[str, AlgorithmMaker] = {
+    "gradients": by_gradients,
+    "meta-imitation": by_imitation,
+}
+"""Algorithm name -> constructor from settings, device and team."""
 
 Report = Callable[[int, dict[str, float]], None]
 """Called after each iteration with the number completed and its figures."""
@@ -44,40 +52,33 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
         Path of the exported policy.
 
     Raises:
-        TrainingError: The directory holds another run, the disk refuses, or a number stopped
-            being finite.
+        TrainingError: The directory holds another run, the disk refuses, a worker died, or a
+            number stopped being finite.
         KeyboardInterrupt: SIGINT or SIGTERM came; the state was saved first.
     """
     torch.set_num_threads(1)  # batches this small lose more to waiting than they gain
     device = choose_device(cfg.device)
+    _check_team(cfg, device)
     _check_compiler(cfg)
-    torch.manual_seed(cfg.seed)
-    policy = QuadrotorPolicy(cfg.policy).to(device)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=cfg.learning_rate)
-    iteration, elapsed_s = _restore(cfg, policy, optimizer)
+    iteration, elapsed_s = _progress_of(_last_checkpoint(cfg))
+    logger.info("%d of %d iterations are done", iteration, cfg.iterations)
     _record_run(cfg, iteration, device)
-
-    def save() -> None:
-        save_checkpoint(
-            cfg.out / CHECKPOINT,
-            Checkpoint(
-                config=_settings(cfg),
-                iteration=iteration,
-                elapsed_s=elapsed_s + time.monotonic() - started,
-                policy=policy.state_dict(),
-                optimizer=optimizer.state_dict(),
-            ),
-        )
-
     started = last_save = time.monotonic()
-    iterate = _make_iteration(cfg, policy, optimizer, device)
     # purge_step drops what a killed run logged after its last checkpoint.
     with (
         _stop_signals() as stop,
+        team(cfg.workers, partial(_follow, cfg)) as crew,
         SummaryWriter(str(cfg.out / EVENTS), purge_step=iteration) as events,
     ):
+        algorithm = _start(cfg, device, crew)
+
+        def save() -> None:
+            spent_s = elapsed_s + time.monotonic() - started
+            _save(cfg, algorithm, iteration, spent_s)
+
         while iteration < cfg.iterations:
-            figures = iterate(iteration)
+            figures = crew.average_figures(algorithm.iterate(iteration))
+            _check_finite(cfg, iteration, figures)
             iteration += 1
             for name, value in figures.items():
                 events.add_scalar(name, value, iteration)
@@ -92,12 +93,32 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     return cfg.out / POLICY
 
 
+def _start(cfg: TrainCfg, device: torch.device, crew: Team) -> Algorithm:
+    """Build the algorithm as it was when the last checkpoint was written, or as it begins."""
+    torch.manual_seed(cfg.seed)
+    algorithm = ALGORITHMS[cfg.algorithm](cfg, device, crew)
+    checkpoint = _last_checkpoint(cfg)
+    if checkpoint is not None:
+        for name, part in algorithm.parts.items():
+            part.load_state_dict(checkpoint.parts[name])
+    return algorithm
+
+
+def _follow(cfg: TrainCfg, crew: Team) -> None:
+    """What a worker does; the leader alone reports, saves and decides when to stop."""
+    torch.set_num_threads(1)
+    iteration, _ = _progress_of(_last_checkpoint(cfg))
+    algorithm = _start(cfg, torch.device("cpu"), crew)
+    for i in range(iteration, cfg.iterations):
+        crew.average_figures(algorithm.iterate(i))
+
+
 def export_run(run: Path, path: Path) -> None:
     """Export the last checkpoint of a run, finished or not."""
     checkpoint = load_checkpoint(run / CHECKPOINT)
     settings = checkpoint.config
     policy = QuadrotorPolicy(PolicyCfg(**settings["policy"]))
-    policy.load_state_dict(checkpoint.policy)
+    policy.load_state_dict(checkpoint.parts["policy"])
     origin = json.loads((run / RUN).read_text())["provenance"]
     export_policy(
         policy,
@@ -134,58 +155,22 @@ def _check_compiler(cfg: TrainCfg) -> None:
         )
 
 
-def _make_iteration(
-    cfg: TrainCfg,
-    policy: QuadrotorPolicy,
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-) -> Callable[[int], dict[str, float]]:
-    """Build the function that performs one gradient step and returns its figures."""
-    space, situations = DISTRIBUTIONS[cfg.space](), SITUATIONS[cfg.situations]
-    weights = TrackingCost()
-    taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
-    control_step: Step = make_step(policy, weights, taming)
-    if cfg.compile:
-        control_step = torch.compile(control_step, dynamic=False)
-
-    def iterate(iteration: int) -> dict[str, float]:
-        generator = torch.Generator().manual_seed((cfg.seed << 32) + iteration)
-        horizon = cfg.horizon(iteration)
-        episodes = draw_episodes(
-            space, situations, cfg.num_envs, horizon, generator, preview=cfg.policy.preview
-        ).to(device)
-        for group in optimizer.param_groups:
-            group["lr"] = cfg.learning_rate_at(iteration)
-        optimizer.zero_grad(set_to_none=True)
-        rollout = fly(policy, control_step, episodes, weights)
-        rollout.cost.backward()
-        limit = cfg.max_gradient_norm * horizon  # the cost is summed over time
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), limit)
-        figures = _figures(cfg, iteration, rollout, float(norm) / horizon, horizon)
-        optimizer.step()
-        return figures
-
-    return iterate
-
-
-def _figures(
-    cfg: TrainCfg, iteration: int, rollout: Rollout, gradient_norm: float, horizon: int
-) -> dict[str, float]:
-    cost = rollout.cost.item() / horizon
-    if not (math.isfinite(cost) and math.isfinite(gradient_norm)):
+def _check_team(cfg: TrainCfg, device: torch.device) -> None:
+    if cfg.workers > 1 and device.type != "cpu":
         raise TrainingError(
-            f"cost is {cost} and the gradient's norm {gradient_norm} at iteration {iteration} "
-            f"(horizon {horizon}, learning rate {cfg.learning_rate_at(iteration):.2g}). The "
-            "weights of the last checkpoint are untouched. Fix: lower --learning-rate or "
-            "--state-damping, or report this seed."
+            f"{cfg.workers} workers share CPU cores, and this run computes on {device}, which one "
+            "process fills. Fix: --workers 1, or --device cpu."
         )
-    return {
-        "cost": cost,
-        "final_distance_m/median": rollout.final_distance_m.median().item(),
-        "lost_fraction": rollout.lost.mean().item(),
-        "gradient_norm": gradient_norm,
-        "horizon": float(horizon),
-    }
+
+
+def _check_finite(cfg: TrainCfg, iteration: int, figures: dict[str, float]) -> None:
+    """Stop before a broken state is saved."""
+    broken = {name: value for name, value in figures.items() if not math.isfinite(value)}
+    if broken:
+        raise TrainingError(
+            f"{broken} at iteration {iteration} of {cfg.iterations}. The last checkpoint is "
+            "untouched. Fix: lower --learning-rate or --state-damping, or report this seed."
+        )
 
 
 def _settings(cfg: TrainCfg) -> dict[str, Any]:
@@ -196,9 +181,8 @@ def _settings(cfg: TrainCfg) -> dict[str, Any]:
     return settings
 
 
-def _restore(
-    cfg: TrainCfg, policy: QuadrotorPolicy, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
+def _last_checkpoint(cfg: TrainCfg) -> Checkpoint | None:
+    """The state to go on from, or none for a fresh run; raises TrainingError for another's."""
     path = cfg.out / CHECKPOINT
     if not path.exists():
         if (cfg.out / POLICY).exists():
@@ -206,19 +190,32 @@ def _restore(
                 f"{cfg.out} holds a policy but no checkpoint of this run, and training would "
                 "replace it. Fix: choose another --out or delete the directory."
             )
-        return 0, 0.0
+        return None
     checkpoint = load_checkpoint(path)
-    ours, theirs = _settings(cfg), checkpoint.config
+    # A run that was started before a setting existed had its default.
+    ours, theirs = _settings(cfg), {**_settings(TrainCfg()), **checkpoint.config}
     different = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
     if different:
         raise TrainingError(
             f"{cfg.out} holds a run with other settings ({', '.join(different)}). "
             "Fix: choose another --out, or the settings in its run.json to go on with it."
         )
-    policy.load_state_dict(checkpoint.policy)
-    optimizer.load_state_dict(checkpoint.optimizer)
-    logger.info("going on at iteration %d of %d", checkpoint.iteration, cfg.iterations)
-    return checkpoint.iteration, checkpoint.elapsed_s
+    return checkpoint
+
+
+def _progress_of(checkpoint: Checkpoint | None) -> tuple[int, float]:
+    """Iterations completed and the time they took, in s."""
+    return (0, 0.0) if checkpoint is None else (checkpoint.iteration, checkpoint.elapsed_s)
+
+
+def _save(cfg: TrainCfg, algorithm: Algorithm, iteration: int, elapsed_s: float) -> None:
+    checkpoint = Checkpoint(
+        config=_settings(cfg),
+        iteration=iteration,
+        elapsed_s=elapsed_s,
+        parts={name: part.state_dict() for name, part in algorithm.parts.items()},
+    )
+    save_checkpoint(cfg.out / CHECKPOINT, checkpoint)
 
 
 def _record_run(cfg: TrainCfg, iteration: int, device: torch.device) -> None:

@@ -119,7 +119,7 @@ def diverse() -> ParameterSpace:
 
     On top of `widened`: stronger motors and longer arms, unequal and tilted motors, a centre of
     mass beside the middle, latency, drag, sagging batteries, imperfect sensors. `severity` scales
-    all imperfections of a robot together; three robots in ten have none.
+    all imperfections of a robot together; every second robot has none.
     """
     wider = {
         "thrust_to_weight": LogUniform(low=1.35, high=13.0),
@@ -146,7 +146,7 @@ IMPERFECTIONS = (
     Parameter(
         name="severity",
         unit="1",
-        distribution=Uniform(low=-0.43, high=1.0),
+        distribution=Uniform(low=-1.0, high=1.0),
         description="Scales the imperfections below; negative means none.",
     ),
     *(

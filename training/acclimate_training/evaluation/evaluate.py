@@ -1,49 +1,33 @@
-"""The evaluation of a policy: scenarios, record, summary."""
+"""The evaluation of a policy: suites, record, summary."""
 
 import hashlib
 import json
-import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from acclimate_contract import REFERENCE_PREVIEW
 from acclimate_deploy.files import write_json
+from acclimate_deploy.policy import load_policy
 from acclimate_deploy.provenance import provenance
-from acclimate_sim.quadrotor import (
-    InitialStates,
-    QuadrotorParameters,
-    concatenate,
-    external_force,
-    published,
-    reset,
-    resting,
-    sample,
-)
-from acclimate_sim.references import figure_eight, hover
-from acclimate_sim.robots import ROBOTS, load_robot
 from acclimate_training.commands import EvaluateCfg
 from acclimate_training.errors import EvaluationError
-from acclimate_training.evaluation.figures import by_band, hold_figures, tracking_figures
-from acclimate_training.evaluation.flights import Conditions, Flight, SensorNoise, fly
-from acclimate_training.evaluation.pilots import PEERS, Pilot, PilotMaker, onnx_pilot
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.evaluation.figures import intervals, numbers
+from acclimate_training.evaluation.pilots import PEERS, onnx_pilot
+from acclimate_training.evaluation.suites import GROUND, SUITES, Contestant, SuiteCfg
+from acclimate_training.evaluation.suites.multi_rate import CLOCKS, nearest_to_the_period
+from acclimate_training.evaluation.suites.scenario import Progress
 
-logger = logging.getLogger(__name__)
-
-HOLD_STEPS = 500
-FIGURE_EIGHT_PERIODS_S = (10.0, 5.5)
-THRUST_TO_WEIGHT_BANDS = (1.5, 2.0, 3.0, 4.0, 5.0)
-TORQUE_TO_INERTIA_BANDS = (40.0, 100.0, 300.0, 600.0, 1200.0)
-FLIGHTS_PER_PLATFORM = 128
-PLATFORM_MAX_DISTANCE_M = 1.0
-PLATFORM_FIGURES = ("terminated", "lost", "final_error_median_m", "settled_0.2m")
-
-Progress = Callable[[str], None]
+FULL = "full"
+POLICY = "policy"
+"""The name in the record of the policy that is evaluated."""
+MAX_ROBOTS_ELSEWHERE = 1024
+"""Robots per scenario on new ground, where the scenarios are many."""
+WHOLE_FLEET = (GROUND, "knowledge")
+"""Suites of few flights, for which all robots are flown; probes need many to learn from."""
 
 
 def evaluate(
@@ -60,26 +44,17 @@ def evaluate(
     """
     if cfg.robots < 1:
         raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
-    out = cfg.out or cfg.policy.parent / "evaluation.json"
-    pilots: dict[str, PilotMaker] = {"policy": onnx_pilot(cfg.policy)}
-    if cfg.peer != "none":
-        PEERS[cfg.peer](1)  # a missing peer is told before the long flights
-        pilots[cfg.peer] = PEERS[cfg.peer]
+    out = cfg.out or cfg.policy.parent / record_name(cfg.suite)
+    contestants = _contestants(cfg)
     torch.set_num_threads(1)
     started = time.monotonic()
-    robots = sample(published(), cfg.robots, _generator(cfg.seed, 0)).to(torch.float32)
-    flown = {
-        name: _fly_all(
-            make_pilot, robots, cfg.seed, lambda scenario, n=name: progress(f"{n}: {scenario}")
-        )
-        for name, make_pilot in pilots.items()
-    }
+    chosen = tuple(SUITES) if cfg.suite == FULL else (cfg.suite,)
     record = {
         "policy_sha256": hashlib.sha256(cfg.policy.read_bytes()).hexdigest(),
         "settings": {**asdict(cfg), "policy": cfg.policy.name, "out": out.name},
+        "figures": {c.name: _fly_suites(c, chosen, cfg, progress) for c in contestants},
         "seconds": round(time.monotonic() - started, 1),
         "provenance": provenance(cfg.seed),
-        "figures": flown,
     }
     try:
         write_json(out, record)
@@ -90,9 +65,14 @@ def evaluate(
     return record, out
 
 
+def record_name(suite: str) -> str:
+    """File name of the record of a suite; a part of the whole must not take the whole's place."""
+    return "evaluation.json" if suite in (GROUND, FULL) else f"evaluation-{suite}.json"
+
+
 def summary(record: dict[str, Any]) -> dict[str, Any]:
     """The few figures that go into the policy file itself."""
-    figures = record["figures"]["policy"]
+    figures = record["figures"][POLICY]
     hold = figures["hold"]
     return {
         "robots": record["settings"]["robots"],
@@ -116,114 +96,35 @@ def read_record(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _fly_all(
-    make_pilot: PilotMaker, robots: QuadrotorParameters, seed: int, progress: Progress
-) -> dict[str, Any]:
-    platforms = _fly_platforms(make_pilot, seed, progress)
-    return {**_fly_population(make_pilot, robots, seed, progress), "platforms": platforms}
-
-
-def _fly_population(
-    make_pilot: PilotMaker, robots: QuadrotorParameters, seed: int, progress: Progress
-) -> dict[str, Any]:
-    """All scenarios on robots of the published distribution."""
-    n, like = len(robots), robots.mass_kg
-    start = reset(robots, InitialStates(), _generator(seed, 1))
-    force = external_force(robots, _generator(seed, 2))
-    still = torch.zeros_like(force)
-    limit = 20.0 * robots.arm_length_m
-    pilot = make_pilot(n)
-
-    def hold(name: str, *, with_force: bool = True, conditions: Conditions | None = None) -> Flight:
-        progress(name)
-        return fly(
-            pilot,
-            robots,
-            start,
-            force if with_force else still,
-            hover(n, like=like),
-            num_steps=HOLD_STEPS,
-            max_distance_m=limit,
-            conditions=conditions,
+def _contestants(cfg: EvaluateCfg) -> list[Contestant]:
+    """The policy and its peer; a file or package that is missing is told before the flights."""
+    read = {signal.name for signal in load_policy(cfg.policy).manifest.signals}
+    contestants = [
+        Contestant(
+            name=POLICY, make_pilot=onnx_pilot(cfg.policy), foresees=REFERENCE_PREVIEW in read
         )
+    ]
+    if cfg.peer != "none":
+        PEERS[cfg.peer](1)
+        clock = CLOCKS.get(cfg.peer, nearest_to_the_period)
+        contestants.append(Contestant(name=cfg.peer, make_pilot=PEERS[cfg.peer], make_clock=clock))
+    return contestants
 
-    plain_hold = hold("hold")
-    figures: dict[str, Any] = {
-        "hold": hold_figures(plain_hold),
-        "hold_by_thrust_to_weight": by_band(
-            plain_hold, robots.thrust_to_weight.numpy(), THRUST_TO_WEIGHT_BANDS
-        ),
-        "hold_by_torque_to_inertia": by_band(
-            plain_hold, robots.torque_to_inertia.numpy(), TORQUE_TO_INERTIA_BANDS
-        ),
-        "hold_without_force": hold_figures(hold("hold without force", with_force=False)),
-        "hold_clipped": hold_figures(
-            hold("hold, errors clipped", conditions=Conditions(max_error=(0.5, 1.0)))
-        ),
-        "hold_noisy": hold_figures(
-            hold("hold, sensor noise", conditions=Conditions(noise=SensorNoise(), seed=seed))
-        ),
-        "hold_without_memory": hold_figures(
-            hold("hold, memory cleared", conditions=Conditions(clear_memory=True))
-        ),
+
+def _fly_suites(
+    contestant: Contestant, chosen: tuple[str, ...], cfg: EvaluateCfg, progress: Progress
+) -> dict[str, Any]:
+    """Figures of one contestant: those of RAPTOR's ground as they are, the rest under `suites`."""
+    flown = {}
+    for suite in chosen:
+        robots = cfg.robots if suite in WHOLE_FLEET else min(cfg.robots, MAX_ROBOTS_ELSEWHERE)
+        flown[suite] = SUITES[suite](
+            contestant,
+            SuiteCfg(robots=robots, seed=cfg.seed),
+            lambda scenario, suite=suite: progress(f"{contestant.name}: {suite}: {scenario}"),
+        )
+    return {
+        **numbers(flown.get(GROUND, {})),
+        "suites": {suite: numbers(figures) for suite, figures in flown.items() if suite != GROUND},
+        "intervals": {suite: intervals(figures) for suite, figures in flown.items()},
     }
-    for period_s in FIGURE_EIGHT_PERIODS_S:
-        name = f"figure_eight_{period_s:g}s"
-        progress(name)
-        figures[name] = tracking_figures(_figure_eight(pilot, robots, period_s, limit))
-    return figures
-
-
-def _fly_platforms(make_pilot: PilotMaker, seed: int, progress: Progress) -> dict[str, Any]:
-    """Hold and figure eights on copies of every known robot, without external force."""
-    copies = torch.arange(len(ROBOTS)).repeat_interleave(FLIGHTS_PER_PLATFORM)
-    robots = concatenate([load_robot(name) for name in ROBOTS]).to(torch.float32)[copies]
-    n, like = len(robots), robots.mass_kg
-    limit = torch.full((n,), PLATFORM_MAX_DISTANCE_M)
-    still = torch.zeros(n, 3)
-    pilot = make_pilot(n)
-    progress("platforms")
-    start = reset(robots, InitialStates(), _generator(seed, 3))
-    holds = fly(
-        pilot,
-        robots,
-        start,
-        still,
-        hover(n, like=like),
-        num_steps=HOLD_STEPS,
-        max_distance_m=limit,
-    )
-    eights = {
-        period_s: _figure_eight(pilot, robots, period_s, limit)
-        for period_s in FIGURE_EIGHT_PERIODS_S
-    }
-    result = {}
-    for i, name in enumerate(ROBOTS):
-        mine = slice(i * FLIGHTS_PER_PLATFORM, (i + 1) * FLIGHTS_PER_PLATFORM)
-        figures = hold_figures(holds[mine])
-        result[name] = {chosen: figures[chosen] for chosen in PLATFORM_FIGURES} | {
-            f"figure_eight_{period_s:g}s_rmse_m": tracking_figures(flight[mine])["rmse_median_m"]
-            for period_s, flight in eights.items()
-        }
-    return result
-
-
-def _figure_eight(
-    pilot: Pilot, robots: QuadrotorParameters, period_s: float, max_distance_m: Tensor
-) -> Flight:
-    """One second of ramp and one loop, from rest at its first point, without external force."""
-    n, like = len(robots), robots.mass_kg
-    return fly(
-        pilot,
-        robots,
-        resting(n, like=like),
-        torch.zeros(n, 3),
-        figure_eight(n, period_s=period_s, like=like),
-        num_steps=round((period_s + 1.0) / PERIOD_S),
-        max_distance_m=max_distance_m,
-    )
-
-
-def _generator(seed: int, stream: int) -> torch.Generator:
-    """Independent random streams of one evaluation."""
-    return torch.Generator().manual_seed((seed << 8) + stream)

@@ -30,6 +30,18 @@ VARIANTS = (
     ("figure eight 10 s: lost", "figure_eight_10s", "lost", "%"),
     ("figure eight 5.5 s: RMSE, median", "figure_eight_5.5s", "rmse_median_m", "m"),
     ("figure eight 5.5 s: lost", "figure_eight_5.5s", "lost", "%"),
+    (
+        "figure eight 10 s, foreseen: RMSE, median",
+        "figure_eight_10s_foreseen",
+        "rmse_median_m",
+        "m",
+    ),
+    (
+        "figure eight 5.5 s, foreseen: RMSE, median",
+        "figure_eight_5.5s_foreseen",
+        "rmse_median_m",
+        "m",
+    ),
 )
 """Label, scenario, name of the figure, unit."""
 
@@ -46,6 +58,67 @@ PLATFORM_COLUMNS = (
 )
 Columns = tuple[tuple[str, str, str], ...]
 
+VARIED = (
+    ("lost", "lost", "%"),
+    ("error", "final_error_median_m", "m"),
+    ("90 %", "final_error_p90_m", "m"),
+    ("eight", "figure_eight_5.5s_rmse_median_m", "m"),
+)
+SUITE_COLUMNS: dict[str, Columns] = {
+    "senses": VARIED,
+    "air": VARIED,
+    "body": VARIED,
+    "changes": (
+        ("lost", "lost", "%"),
+        ("worst", "worst_distance_median_m", "m"),
+        ("90 %", "worst_distance_p90_m", "m"),
+        ("back", "back", "%"),
+        ("after", "time_to_return_median_s", "s"),
+    ),
+    "rates": (
+        ("score", "score", ""),
+        ("lost", "lost", "%"),
+        ("error", "final_error_median_m", "m"),
+    ),
+    "recovery": (
+        ("recovered", "recovered", "%"),
+        ("lost", "lost", "%"),
+        ("after", "time_to_recover_median_s", "s"),
+        ("error", "final_error_median_m", "m"),
+    ),
+    "endurance": (
+        ("lost", "lost", "%"),
+        ("error at 5 s", "error_after_5s_median_m", "m"),
+        ("at the end", "error_at_the_end_median_m", "m"),
+        ("memory at 5 s", "memory_norm_after_5s", ""),
+        ("at the end", "memory_norm_at_the_end", ""),
+    ),
+    "tampering": (
+        ("ended", "terminated", "%"),
+        ("lost", "lost", "%"),
+        ("error", "final_error_median_m", "m"),
+        ("90 %", "final_error_p90_m", "m"),
+    ),
+    "knowledge": (
+        ("0.1 s", "memory_after_0.1s", "R²"),
+        ("1 s", "memory_after_1s", "R²"),
+        ("5 s", "memory_after_5s", "R²"),
+        ("memoryless", "observation_after_5s", "R²"),
+    ),
+}
+"""Suites on new ground that are shown, and the figures that they are shown by."""
+SUITE_TITLES = {
+    "senses": "senses: what robots are told, and when",
+    "air": "air: drag, wind with gusts, the ground",
+    "body": "body: how robots are built",
+    "changes": "changes in mid-flight",
+    "rates": "control rates",
+    "recovery": "recovery: thrown in any attitude at up to 5 m/s and 10 rad/s",
+    "endurance": "endurance",
+    "tampering": "tampering: the same weights with a meddled memory or history",
+    "knowledge": "knowledge: share of the variance that a probe explains (R²)",
+}
+
 Rows = list[list[str]]
 
 
@@ -59,20 +132,20 @@ def shown(value: float | None, unit: str) -> str:
         return f"{value:.3f} m"
     if unit == "s":
         return f"{value:.2f} s"
+    if unit == "R²":
+        return f"{value:.2f} R²"
     return f"{value:.4g}"
 
 
 def population_rows(record: dict[str, Any]) -> Rows:
     """Label and one cell per pilot, for robots of the published distribution."""
     pilots = record["figures"].values()
-    rows = [
-        [label, *(shown(p["hold"][name], unit) for p in pilots)] for label, name, unit in HOLD_ROWS
+    figures = [(label, "hold", name, unit) for label, name, unit in HOLD_ROWS]
+    return [
+        [label, *(shown(p.get(scenario, {}).get(name), unit) for p in pilots)]
+        for label, scenario, name, unit in (*figures, *VARIANTS)
+        if any(scenario in p for p in pilots)  # not every pilot can foresee
     ]
-    rows += [
-        [label, *(shown(p[scenario][name], unit) for p in pilots)]
-        for label, scenario, name, unit in VARIANTS
-    ]
-    return rows
 
 
 def band_rows(record: dict[str, Any], scenario: str) -> Rows:
@@ -94,9 +167,25 @@ def platform_rows(record: dict[str, Any]) -> Rows:
     ]
 
 
+def suites(record: dict[str, Any]) -> list[str]:
+    """Names of the suites on new ground that were flown and have a table."""
+    flown = next(iter(record["figures"].values())).get("suites", {})
+    return [name for name in SUITE_COLUMNS if name in flown]
+
+
+def suite_rows(record: dict[str, Any], suite: str) -> Rows:
+    """Scenario and the figures of `SUITE_COLUMNS` per pilot."""
+    flown = [pilot["suites"][suite] for pilot in record["figures"].values()]
+    return [
+        [name.replace("_", " "), *_cells([f[name] for f in flown], SUITE_COLUMNS[suite])]
+        for name in flown[0]
+    ]
+
+
 def headers(record: dict[str, Any], first: list[str], columns: Columns) -> list[str]:
     """Column titles: the first ones, then each pilot's figures with their units."""
-    return [*first, *(f"{pilot} {c[0]} {c[2]}" for pilot in record["figures"] for c in columns)]
+    titles = (f"{pilot} {c[0]} {c[2]}" for pilot in record["figures"] for c in columns)
+    return [*first, *(title.rstrip() for title in titles)]
 
 
 def _cells(groups: Iterable[dict[str, Any]], columns: Columns) -> list[str]:
@@ -116,6 +205,15 @@ BANDS = (
 
 def tables(record: dict[str, Any]) -> list[Table]:
     """Everything in the record, ready to print."""
+    flown = next(iter(record["figures"].values()))
+    result = _ground_tables(record) if "hold" in flown else []
+    for suite in suites(record):
+        columns = headers(record, ["scenario"], SUITE_COLUMNS[suite])
+        result.append(_table(SUITE_TITLES[suite], columns, suite_rows(record, suite)))
+    return result
+
+
+def _ground_tables(record: dict[str, Any]) -> list[Table]:
     robots = record["settings"]["robots"]
     result = [
         _table(

@@ -55,7 +55,7 @@ class Situations:
 SITUATIONS = {
     "calm": Situations(),
     "harsh": Situations(
-        moving=0.6, anyhow=0.12, windy=0.4, changing=0.5, unsteady=0.3, deaf=0.2, low=0.1
+        moving=0.6, anyhow=0.1, windy=0.3, changing=0.4, unsteady=0.3, deaf=0.15, low=0.1
     ),
 }
 
@@ -77,7 +77,20 @@ def draw_episodes(
     """Draw fresh robots, first states, references and what happens, in float32 on the CPU."""
     robots, imperfections = sample_imperfect(space, num_envs, generator)
     robots, imperfections = robots.to(torch.float32), imperfections.to(torch.float32)
-    draw = _Draw(num_envs, generator)
+    return episodes_of(robots, imperfections, situations, num_steps, generator, preview=preview)
+
+
+def episodes_of(
+    robots: QuadrotorParameters,
+    imperfections: Imperfections,
+    situations: Situations,
+    num_steps: int,
+    generator: torch.Generator,
+    *,
+    preview: bool = False,
+) -> Episodes:
+    """Draw first states, references and what happens to given robots; see `draw_episodes`."""
+    draw = _Draw(len(robots), generator)
     happening = _draw_disturbances(robots, imperfections, situations, num_steps, draw)
     low = draw.chosen(situations.low)
     clearance = torch.exp(draw.uniform(-3.0, 0.0))

@@ -70,8 +70,10 @@ class TrackingCost:
         heading: Weight of the squared heading deviation (of the body's y axis).
         tilt: Weight of 1 - cos(tilt).
         change: Weight of the squared change of the setpoints.
-        settled_change: Weight of the length of the change once `settle_s` have passed.
+        settled_change: Weight of the length of the change once `settle_s` have passed, where the
+            reference stands still.
         settle_s: Time a robot has to arrive.
+        still_m_s: Speed of the reference that halves it: who follows must move the motors.
     """
 
     beyond: float = 2.0
@@ -83,8 +85,9 @@ class TrackingCost:
     heading: float = 0.3
     tilt: float = 0.05
     change: float = 0.05
-    settled_change: float = 0.25
-    settle_s: float = 0.6
+    settled_change: float = 0.5
+    settle_s: float = 1.0
+    still_m_s: float = 0.5
 
 
 LOST_DISTANCE_M = 8.0
@@ -117,6 +120,7 @@ def step_cost(
     distance = _norm(state.position - reference.position)
     speed = _norm(state.linear_velocity - reference.linear_velocity)
     change = action - previous_action
+    still = 1.0 / (1.0 + reference.linear_velocity.square().sum(-1) / weights.still_m_s**2)
     cost = (
         distance
         + weights.beyond * torch.relu(distance - 0.5)
@@ -128,7 +132,7 @@ def step_cost(
         + weights.heading * torch.relu(-(1 - 2 * (y * y + z * z)))
         + weights.tilt * 2 * (x * x + y * y)
         + weights.change * change.square().sum(-1)
-        + weights.settled_change * settled * _norm(change)
+        + weights.settled_change * settled * still * _norm(change)
     )
     return cost, distance
 

@@ -1,0 +1,63 @@
+"""A policy learns from gradients through its own flights."""
+
+import torch
+
+from acclimate_training.algorithms.algorithm import (
+    Algorithm,
+    Draw,
+    Iterate,
+    descend,
+    fresh_episodes,
+)
+from acclimate_training.algorithms.gradients import Step, Taming, fly, make_step
+from acclimate_training.algorithms.soap import Soap
+from acclimate_training.config import TrainCfg
+from acclimate_training.parallel import Team
+from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.problems.quadrotor_tracking import TrackingCost
+
+
+def by_gradients(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
+    """Train the policy itself; see `acclimate_training.algorithms.gradients`."""
+    policy = QuadrotorPolicy(cfg.policy).to(device)
+    optimizer = Soap(policy.parameters(), lr=cfg.learning_rate)
+    draw = fresh_episodes(cfg, device, team)
+    return Algorithm(
+        parts={"policy": policy, "optimizer": optimizer},
+        iterate=gradient_steps(cfg, policy, optimizer, draw, team),
+    )
+
+
+def gradient_steps(
+    cfg: TrainCfg,
+    policy: QuadrotorPolicy,
+    optimizer: torch.optim.Optimizer,
+    draw: Draw,
+    team: Team,
+) -> Iterate:
+    """Build the function that flies what `draw` gives and takes one gradient step."""
+    weights = TrackingCost()
+    taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
+    control_step: Step = make_step(policy, weights, taming)
+    if cfg.compile:
+        control_step = torch.compile(control_step, dynamic=False)
+
+    def iterate(iteration: int) -> dict[str, float]:
+        horizon = cfg.horizon(iteration)
+        rollout = fly(policy, control_step, draw(iteration, horizon), weights)
+        norm = descend(
+            optimizer,
+            rollout.cost,
+            learning_rate=cfg.learning_rate_at(iteration),
+            max_gradient_norm=cfg.max_gradient_norm * horizon,  # the cost is summed over time
+            team=team,
+        )
+        return {
+            "cost": rollout.cost.item() / horizon,
+            "final_distance_m/median": rollout.final_distance_m.median().item(),
+            "lost_fraction": rollout.lost.mean().item(),
+            "gradient_norm": norm / horizon,
+            "horizon": float(horizon),
+        }
+
+    return iterate

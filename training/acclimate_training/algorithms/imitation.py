@@ -1,0 +1,152 @@
+"""On-policy imitation: the student flies, the teacher says what it would have done.
+
+The loss is the squared difference of the actions in every state of the flight, and the student's
+memory is trained through the whole of it; nothing flows back through the physics, so that a flight
+costs one backward pass of a small network per step. As an option the memory also learns to tell the
+latent through which the teacher sees the robot (Kumar et al. 2021, RMA, arXiv 2107.04034).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from acclimate_sim.quadrotor import (
+    Imperfections,
+    QuadrotorParameters,
+    advance,
+    delayed,
+    measure,
+    signals,
+)
+from acclimate_sim.references import Reference
+from acclimate_training.algorithms.gradients import Carry, Moment, moments, take_off
+from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies.teachers import latent_of
+from acclimate_training.problems.privileged import privileged
+from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost, stop_lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classroom:
+    """Who teaches and who learns.
+
+    Attributes:
+        teacher: One policy, or several beside each other.
+        student: What is exported in the end.
+        teller: Reads the teacher's latent off the student's memory; none without a latent.
+        latent_weight: Of the latent's squared error in the loss.
+    """
+
+    teacher: QuadrotorPolicy
+    student: QuadrotorPolicy
+    teller: nn.Linear | None
+    latent_weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """Outcome of one batch of flights under the eyes of the teacher.
+
+    Attributes:
+        loss: Scalar, mean over robots of the squared errors summed over time.
+        action_error: Scalar, the part of it that is due to the actions.
+        final_distance_m: (num_envs,), mean over the last 100 steps.
+        lost: (num_envs,), 1 where control was lost.
+    """
+
+    loss: Tensor
+    action_error: Tensor
+    final_distance_m: Tensor
+    lost: Tensor
+
+
+LessonStep = Callable[
+    [QuadrotorParameters, Imperfections, Carry, Moment, Tensor, Tensor],
+    tuple[Carry, Tensor, Tensor, Tensor],
+]
+"""Advances all robots by one step, given the teachers' offsets and who flies; also gives each
+robot's error of the actions, error of the latent, and distance."""
+
+
+def give_lesson(
+    room: Classroom,
+    control_step: LessonStep,
+    episodes: Episodes,
+    offsets: Tensor,
+    *,
+    student_flies: bool,
+) -> Lesson:
+    """Fly all episodes to their end, the student from an empty memory; keep the graph."""
+    carry = take_off(room.student, episodes)
+    offset = offsets.repeat_interleave(len(episodes.robots) // len(offsets), dim=0)
+    flies = torch.tensor(student_flies, device=offset.device)
+    of_actions, of_latent, distances = [], [], []
+    for moment in moments(episodes, TrackingCost()):
+        carry, action_error, latent_error, distance = control_step(
+            episodes.robots, episodes.imperfections, carry, moment, offset, flies
+        )
+        of_actions.append(action_error)
+        of_latent.append(latent_error)
+        distances.append(distance)
+    action_error = torch.stack(of_actions).sum(0).mean()
+    return Lesson(
+        loss=action_error + room.latent_weight * torch.stack(of_latent).sum(0).mean(),
+        action_error=action_error.detach(),
+        final_distance_m=torch.stack(distances[-100:]).mean(0),
+        lost=1.0 - carry.flying,
+    )
+
+
+def make_lesson_step(room: Classroom) -> LessonStep:
+    """Build one control step in which the teacher corrects the student.
+
+    The teacher's offset is subtracted from the position that the student sees, in flight and in
+    the loss alike: where the teacher comes to rest, the student believes to be at the reference,
+    and so it learns to rest there.
+    """
+
+    def control_step(
+        robots: QuadrotorParameters,
+        imperfections: Imperfections,
+        carry: Carry,
+        moment: Moment,
+        offset: Tensor,
+        student_flies: Tensor,
+    ) -> tuple[Carry, Tensor, Tensor, Tensor]:
+        now = moment.disturbances
+        reference = Reference(position=moment.position, linear_velocity=moment.velocity)
+        last = carry.actions[:, 0]
+        reading = measure(imperfections, now, carry.state, carry.reading)
+        seen = signals(reading, reference, last, moment.elapsed_s, moment.preview)
+        seen["position_error"] = seen["position_error"] - offset
+        truth = signals(carry.state, reference, last, moment.elapsed_s, moment.preview)
+        truth["privileged"] = privileged(robots, imperfections, now, carry.state, carry.actions)
+        with torch.no_grad():
+            label, _ = room.teacher(truth, room.teacher.initial_memory(len(robots)))
+        action, memory = room.student(seen, carry.memory)
+        action_error = (action - label).square().mean(-1)
+        latent_error = _latent_error(room, memory, truth["privileged"])
+        flown = torch.where(student_flies, action.detach(), label)
+        actions = torch.cat((flown.unsqueeze(1), carry.actions[:, :-1]), dim=1)
+        setpoint = delayed(imperfections, now, actions)
+        state = advance(robots, imperfections, now, carry.state, setpoint)
+        distance = (state.position - reference.position).norm(dim=-1)
+        state, flying = stop_lost(state, distance)
+        still = carry.flying * flying
+        # A robot's last step before it is lost still teaches: its state was a real one.
+        action_error, latent_error = carry.flying * action_error, carry.flying * latent_error
+        carry = Carry(state=state, reading=reading, memory=memory, actions=actions, flying=still)
+        return carry, action_error, latent_error, distance
+
+    return control_step
+
+
+def _latent_error(room: Classroom, memory: Tensor, known: Tensor) -> Tensor:
+    """Squared error (num_envs,) of the latent as read off the student's memory; 0 without one."""
+    if room.teller is None:
+        return torch.zeros_like(known[:, 0])
+    with torch.no_grad():
+        latent = latent_of(room.teacher, known)
+    return (room.teller(memory) - latent).square().mean(-1)

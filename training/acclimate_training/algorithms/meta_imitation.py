@@ -1,0 +1,205 @@
+"""Meta-imitation: teachers learn first, then one policy with memory learns from them.
+
+The recipe of RAPTOR (Eschmann et al., arXiv 2509.11481) with two changes: teachers learn by
+gradients through the simulator instead of off-policy reinforcement learning, and a single teacher
+that sees the true robot may stand for one teacher per robot. How the student learns is in
+`imitation`; this module says who learns when, and on which robots.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from acclimate_sim.quadrotor import (
+    DISTRIBUTIONS,
+    Imperfections,
+    QuadrotorParameters,
+    sample_imperfect,
+)
+from acclimate_training.algorithms.algorithm import (
+    SHARED,
+    Algorithm,
+    Draw,
+    Iterate,
+    Part,
+    descend,
+    fresh_episodes,
+    stream,
+)
+from acclimate_training.algorithms.gradient_training import gradient_steps
+from acclimate_training.algorithms.gradients import Taming, make_step, moments, take_off
+from acclimate_training.algorithms.imitation import Classroom, give_lesson, make_lesson_step
+from acclimate_training.algorithms.soap import Soap
+from acclimate_training.config import TrainCfg
+from acclimate_training.parallel import Team
+from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies.teachers import make_teachers
+from acclimate_training.problems.episodes import SITUATIONS, Situations, episodes_of
+from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
+
+ROBOTS, OFFSETS = range(2)
+"""Second keys of the random numbers that a team shares."""
+
+
+def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
+    """Train the teachers for their share of the iterations, then the policy for the rest."""
+    taught = cfg.imitation.teacher_iterations
+    study = replace(cfg, algorithm="gradients", iterations=taught)
+    practice = replace(
+        study, iterations=cfg.iterations - taught, learning_rate=cfg.imitation.learning_rate
+    )
+    room = make_classroom(cfg, device)
+    learners = [room.student] if room.teller is None else [room.student, room.teller]
+    parameters = [p for learner in learners for p in learner.parameters()]
+    optimizer = Soap(parameters, lr=practice.learning_rate)
+    teacher_optimizer = Soap(room.teacher.parameters(), lr=study.learning_rate)
+    draw = draw_for(cfg, device, team)
+    teach = gradient_steps(
+        study, room.teacher, teacher_optimizer, lambda i, n: exactly_sensed(draw(i, n)), team
+    )
+    learn = imitation_steps(practice, room, optimizer, lambda i, n: draw(taught + i, n), team)
+
+    def iterate(iteration: int) -> dict[str, float]:
+        return teach(iteration) if iteration < taught else learn(iteration - taught)
+
+    parts: dict[str, Part] = {
+        "policy": room.student,
+        "optimizer": optimizer,
+        "teacher": room.teacher,
+        "teacher_optimizer": teacher_optimizer,
+    }
+    if room.teller is not None:
+        parts["teller"] = room.teller
+    return Algorithm(parts=parts, iterate=iterate)
+
+
+def make_classroom(cfg: TrainCfg, device: torch.device) -> Classroom:
+    """Build teachers and student, untrained."""
+    settings = cfg.imitation
+    student = QuadrotorPolicy(cfg.policy).to(device)
+    teacher = make_teachers(
+        cfg.policy,
+        width=settings.teacher_width,
+        num_teachers=settings.num_teachers,
+        latent_width=settings.latent,
+    ).to(device)
+    teller = None
+    if settings.latent:
+        teller = nn.Linear(student.memory_width, settings.latent).to(device)
+    return Classroom(
+        teacher=teacher, student=student, teller=teller, latent_weight=settings.latent_weight
+    )
+
+
+def draw_for(cfg: TrainCfg, device: torch.device, team: Team) -> Draw:
+    """Fresh robots for a privileged teacher; always the same ones where each has its own."""
+    if cfg.imitation.teachers == "privileged":
+        return fresh_episodes(cfg, device, team)
+    robots, imperfections = _fleet(cfg, cfg.imitation.num_teachers, cfg.num_envs // team.size)
+
+    def draw(iteration: int, horizon: int) -> Episodes:
+        generator = stream(cfg.seed, 1 + team.rank, iteration)
+        situations, preview = SITUATIONS[cfg.situations], cfg.policy.preview
+        return episodes_of(
+            robots, imperfections, situations, horizon, generator, preview=preview
+        ).to(device)
+
+    return draw
+
+
+def _fleet(
+    cfg: TrainCfg, num_robots: int, num_envs: int
+) -> tuple[QuadrotorParameters, Imperfections]:
+    """A run's known robots, (num_envs,) in float32: equally many of each, side by side."""
+    generator = stream(cfg.seed, SHARED, ROBOTS)
+    robots, imperfections = sample_imperfect(DISTRIBUTIONS[cfg.space](), num_robots, generator)
+    which = torch.arange(num_robots).repeat_interleave(num_envs // num_robots)
+    return robots.to(torch.float32)[which], imperfections.to(torch.float32)[which]
+
+
+def exactly_sensed(episodes: Episodes) -> Episodes:
+    """The same episodes with sensors that tell the truth, as teachers see it."""
+    sensors = episodes.imperfections
+    return replace(
+        episodes,
+        imperfections=replace(
+            sensors,
+            sensor_noise=torch.zeros_like(sensors.sensor_noise),
+            sensor_bias=torch.zeros_like(sensors.sensor_bias),
+        ),
+        disturbances=replace(
+            episodes.disturbances, dropout=torch.zeros_like(episodes.disturbances.dropout)
+        ),
+    )
+
+
+def imitation_steps(
+    cfg: TrainCfg,
+    room: Classroom,
+    optimizer: torch.optim.Optimizer,
+    draw: Draw,
+    team: Team,
+) -> Iterate:
+    """Build the function that flies what `draw` gives and takes one step towards the teacher."""
+    control_step = make_lesson_step(room)
+    if cfg.compile:
+        control_step = torch.compile(control_step, dynamic=False)
+    offsets: list[Tensor] = []  # measured once, when the teacher has learned all it will
+
+    def iterate(iteration: int) -> dict[str, float]:
+        horizon = cfg.horizon(iteration)
+        episodes = draw(iteration, horizon)
+        if not offsets:
+            offsets.append(steady_offsets(cfg, room.teacher, episodes.start.position.device))
+        student_flies = iteration >= cfg.imitation.teacher_flies * cfg.iterations
+        lesson = give_lesson(room, control_step, episodes, offsets[0], student_flies=student_flies)
+        norm = descend(
+            optimizer,
+            lesson.loss,
+            learning_rate=cfg.learning_rate_at(iteration),
+            max_gradient_norm=cfg.max_gradient_norm * horizon,  # the loss is summed over time
+            team=team,
+        )
+        return {
+            "imitation_loss": lesson.loss.item() / horizon,
+            "action_error": lesson.action_error.item() / horizon,
+            "final_distance_m/median": lesson.final_distance_m.median().item(),
+            "lost_fraction": lesson.lost.mean().item(),
+            "gradient_norm": norm / horizon,
+            "horizon": float(horizon),
+        }
+
+    return iterate
+
+
+def steady_offsets(cfg: TrainCfg, teacher: QuadrotorPolicy, device: torch.device) -> Tensor:
+    """Where each teacher holds its robots instead of at the reference, (num_teachers, 3) in m.
+
+    Mean position error over the second half of calm flights without force, lost robots left out
+    (RAPTOR: 100 flights, steps 250 to 500). It is the same in all processes of a team.
+    """
+    alone = cfg.imitation.teachers == "privileged"
+    num_teachers = cfg.imitation.num_teachers
+    robots, imperfections = _fleet(cfg, cfg.num_envs if alone else num_teachers, cfg.num_envs)
+    episodes = exactly_sensed(
+        episodes_of(
+            replace(robots, force_std_n=torch.zeros_like(robots.force_std_n)),
+            imperfections,
+            Situations(moving=0.0),
+            cfg.last_horizon,
+            stream(cfg.seed, SHARED, OFFSETS),
+            preview=cfg.policy.preview,
+        )
+    ).to(device)
+    weights = TrackingCost()
+    control_step = make_step(teacher, weights, Taming())
+    errors = []
+    with torch.no_grad():
+        carry = take_off(teacher, episodes)
+        for moment in moments(episodes, weights):
+            carry, _, _ = control_step(episodes.robots, episodes.imperfections, carry, moment)
+            errors.append(carry.state.position - moment.position)
+    error = torch.stack(errors[len(errors) // 2 :]).mean(0) * carry.flying.unsqueeze(-1)
+    flying = carry.flying.view(num_teachers, -1, 1).sum(1)
+    return error.view(num_teachers, -1, 3).sum(1) / flying.clamp_min(1.0)
