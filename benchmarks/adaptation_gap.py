@@ -1,4 +1,4 @@
-"""What adaptation is worth: five policies of equal size, an equal budget each, the same robots.
+"""What adaptation is worth: six policies of equal size, an equal budget each, the same robots.
 
 Every variant has a run directory of its own; a stopped measurement goes on where it left off.
 """

@@ -20,8 +20,8 @@ from acclimate_training.trainer import CHECKPOINT, train
 from benchmarks.record import Figures
 
 RUNS = Path("runs/algorithms")
-ITERATIONS, TEACHER_ITERATIONS = 1000, 400
-NUM_ENVS, WORKERS = 512, 1
+ITERATIONS, TEACHER_ITERATIONS = 800, 350
+NUM_ENVS, WORKERS = 256, 1
 FIRST_HORIZON, LAST_HORIZON = 50, 300
 COMPILE = True
 TEST_ROBOTS = 1024

@@ -25,7 +25,7 @@ from acclimate_training.problems.unknown_gain_rivals import certainty_equivalent
 from benchmarks.record import Figures
 
 MARGIN = 0.05
-ITERATIONS, NUM_ENVS = 3000, 1024
+ITERATIONS, NUM_ENVS = 4000, 512
 FRESH_PLANTS = 400_000
 SEED, FRESH_SEED = 0, 1
 NORMAL_95 = 1.96

@@ -9,6 +9,8 @@ import torch
 
 from acclimate_deploy.provenance import provenance
 from acclimate_sim.quadrotor import published
+from acclimate_training.commands import EvaluateCfg
+from acclimate_training.evaluation.evaluate import evaluate
 from acclimate_training.export import export_policy
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
@@ -50,3 +52,21 @@ def policy_file(exported: Path, tmp_path: Path) -> Path:
     path.parent.mkdir()
     shutil.copy(exported, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def flown(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The untrained policy's record of RAPTOR's ground, flown once: it takes half a minute."""
+    folder = tmp_path_factory.mktemp("flown")
+    policy = folder / "policy.onnx"
+    shutil.copy(exported, policy)
+    _, path = evaluate(EvaluateCfg(policy=policy, robots=8))
+    assert path == folder / "evaluation.json"
+    return path
+
+
+@pytest.fixture
+def evaluated(flown: Path, policy_file: Path) -> Path:
+    """A copy of the policy file with that record beside it."""
+    shutil.copy(flown, policy_file.parent)
+    return policy_file

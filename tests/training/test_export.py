@@ -13,6 +13,7 @@ from acclimate_deploy.policy import load_policy
 from acclimate_deploy.runtime import BatchRunner
 from acclimate_training import export
 from acclimate_training.config import TrainCfg
+from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy, with_evaluation
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
@@ -163,3 +164,11 @@ def test_export_where_nothing_can_be_written_is_one_clear_line(
     code = main(["export", "--run", str(tmp_path), "--out", "/proc/nowhere/policy.onnx"])
     assert code == 2
     assert "the system refused" in capsys.readouterr().err
+
+
+def test_a_policy_that_reads_what_no_robot_has_is_not_exported(tmp_path: Path) -> None:
+    oracle = QuadrotorPolicy(PolicyCfg(privileged=5))
+    path = tmp_path / "policy.onnx"
+    with pytest.raises(TrainingError, match=r"only a simulator knows.*--policy.privileged 0"):
+        export_policy(oracle, path, name="oracle", distribution={}, provenance={})
+    assert not path.exists()

@@ -85,11 +85,11 @@ def test_teachers_learn_to_fly_and_the_student_to_do_as_they_do(
     assert isinstance(student, QuadrotorPolicy)
     room = Classroom(teacher=teacher, student=student, teller=None, latent_weight=0.0)
     exam = exactly_sensed(draw_for(cfg, CPU, Team())(1000, 15))
-    taught, study = cfg.imitation.teacher_iterations, TrackingCost()
+    taught, weights = cfg.imitation.teacher_iterations, TrackingCost()
 
     def cost() -> float:
         with torch.no_grad():
-            return fly(teacher, make_step(teacher, study, Taming()), exam, study).cost.item()
+            return fly(teacher, make_step(teacher, weights, Taming()), exam, weights).cost.item()
 
     def error(offsets: torch.Tensor) -> float:
         step = make_lesson_step(room)

@@ -24,6 +24,8 @@ from acclimate_training.evaluation.pilots import RaptorPilot, onnx_pilot
 from acclimate_training.evaluation.suites import SUITES, Contestant, SuiteCfg
 from acclimate_training.evaluation.suites import changes as changes_suite
 from acclimate_training.evaluation.suites import endurance as endurance_suite
+from acclimate_training.evaluation.suites import ground as ground_suite
+from acclimate_training.evaluation.suites import tampering as tampering_suite
 from acclimate_training.evaluation.suites.changes import (
     CHANGE_STEP,
     CHANGES,
@@ -33,6 +35,7 @@ from acclimate_training.evaluation.suites.changes import (
     schedules,
     who_can,
 )
+from acclimate_training.evaluation.suites.knowledge import targets
 from acclimate_training.evaluation.suites.multi_rate import (
     EveryNthCall,
     MultiRatePilot,
@@ -47,6 +50,7 @@ from acclimate_training.evaluation.suites.variations import (
     BODY,
     SENSES,
     Variation,
+    published_with,
     suite_of,
 )
 from acclimate_training.evaluation.table import SUITE_COLUMNS, suite_rows, tables
@@ -330,6 +334,7 @@ def test_a_record_of_new_ground_is_shown_and_leaves_the_ground_alone(
 def test_a_full_record_keeps_the_grounds_place_and_the_card_shows_all(
     policy_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ground_suite, "FLIGHTS_PER_PLATFORM", 1)
     few = {name: SUITES[name] for name in ("ground", "recovery")}
     monkeypatch.setattr(evaluation, "SUITES", few)
     record, path = evaluate(EvaluateCfg(policy=policy_file, robots=2, suite="full"))
@@ -344,19 +349,16 @@ def test_a_full_record_keeps_the_grounds_place_and_the_card_shows_all(
     assert "--suite full" in card
 
 
-def test_an_interrupted_evaluation_leaves_the_old_record(
-    policy_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    evaluate(EvaluateCfg(policy=policy_file, robots=2))
-    path = policy_file.parent / "evaluation.json"
+def test_an_interrupted_evaluation_leaves_the_old_record(evaluated: Path) -> None:
+    path = evaluated.parent / "evaluation.json"
     before = path.read_text()
 
     def interrupted(scenario: str) -> None:
-        if "platforms" in scenario:
+        if "without_force" in scenario:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(EvaluateCfg(policy=policy_file, robots=3), interrupted)
+        evaluate(EvaluateCfg(policy=evaluated, robots=3), interrupted)
     assert path.read_text() == before
 
 
@@ -381,3 +383,34 @@ def test_changes_fly_everyone_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(worst, Figure)
     assert 0.02 < worst.value < 0.5
     assert row["robots"] == len(worst.values) <= 16
+
+
+def test_tampering_says_how_many_fly_and_that_a_cleared_memory_hurts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RAPTOR on its own ground: without its memory it flies far worse."""
+    some = {"memory_reset_every_step": tampering_suite.CONTROLS["memory_reset_every_step"]}
+    monkeypatch.setattr(tampering_suite, "CONTROLS", some)
+    figures = SUITES["tampering"](RAPTOR, SuiteCfg(robots=32, seed=3), lambda name: None)
+    plain = numbers(figures)
+    whole, cleared = plain["published/untouched"], plain["published/memory_reset_every_step"]
+    assert whole["robots"] == cleared["robots"] == 32
+    assert cleared["final_error_median_m"] > 3.0 * whole["final_error_median_m"]
+    assert set(plain) == {
+        f"{f}/{c}" for f in ("published", "delayed") for c in ("untouched", *some)
+    }
+
+
+def test_knowledge_names_every_property_and_needs_robots_to_learn_from() -> None:
+    few = SUITES["knowledge"](RAPTOR, CFG, lambda name: None)
+    assert {"thrust_to_weight", "control_delay", "single_motors"} <= set(few)
+    assert all(told["r2"] is None for told in few.values())
+    assert SUITE_COLUMNS["knowledge"]  # shown as dashes
+
+
+def test_what_there_is_to_know_has_one_row_per_robot() -> None:
+    fleet = draw_fleet(CFG, published_with("control_delay")())
+    known = targets(fleet, CFG)
+    assert {len(values) for values in known.values()} == {len(fleet)}
+    np.testing.assert_allclose(known["control_delay"], fleet.imperfections.control_delay_s)
+    np.testing.assert_allclose(known["single_motors"], 1.0, rtol=1e-5)  # all motors alike

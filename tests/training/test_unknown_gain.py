@@ -1,6 +1,7 @@
 """The plant of unknown gain: its exact answer is exact, and a learned memory comes near it."""
 
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_training.problems.unknown_gain import (
     Controller,
+    Seen,
     UnknownGain,
     draw,
     episode_cost,
@@ -164,13 +166,24 @@ def test_a_little_meta_training_beats_certainty_equivalence_and_robustness() -> 
     assert_lower(cost, flown(certainty_equivalent(PLANT)))
 
 
+def test_the_policy_remembers_what_it_saw_before_the_last_step() -> None:
+    """Two plants that differ at step 0 alone are told apart at step 1."""
+    torch.manual_seed(0)
+    controller = MemoryPolicy(PLANT).controller()
+    same = torch.zeros(2)
+    controller(Seen(step=0, state=torch.tensor([1.0, -2.0]), previous_action=same, change=same))
+    first, second = controller(Seen(step=1, state=same, previous_action=same, change=same))
+    assert first.item() != second.item()
+
+
 def test_learned_and_exact_memories_forget_the_episode_before() -> None:
     torch.manual_seed(0)
     for controller in (MemoryPolicy(PLANT).double().controller(), informed(PLANT, optimum().law)):
         torch.testing.assert_close(flown(controller), flown(controller), rtol=0.0, atol=0.0)
 
 
-@pytest.mark.parametrize("name", ["gain_std", "noise_std", "action_weight"])
+@pytest.mark.parametrize("name", ["gain_std", "noise_std", "action_weight", "num_steps"])
 def test_a_plant_without_exact_answer_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is 0.0.*Fix: make it positive"):
-        UnknownGain(**{name: 0.0})
+    zero: dict[str, Any] = {name: 0}
+    with pytest.raises(ConfigError, match=f"{name} is 0:.*Fix: make it positive"):
+        UnknownGain(**zero)

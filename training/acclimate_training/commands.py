@@ -19,7 +19,10 @@ def train(cfg: Annotated[TrainCfg, tyro.conf.arg(name="")]) -> int:
 
     with training_progress(cfg) as report:
         path = run(cfg, report)
-    print(f"policy: {path}\nnext:   acclimate evaluate {path}")
+    if cfg.policy.privileged:
+        print(f"checkpoint: {path} (an oracle: no robot can feed it)")
+    else:
+        print(f"policy: {path}\nnext:   acclimate evaluate {path}")
     return 0
 
 
@@ -102,4 +105,28 @@ def release(cfg: Annotated[ReleaseCfg, tyro.conf.arg(name="")]) -> int:
     from acclimate_training.evaluation.card import release as run
 
     print(f"card: {run(cfg.policy)}")
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotCfg:
+    """Draw the first second of a policy on unknown robots, and what its memory knows by then."""
+
+    policy: tyro.conf.Positional[Path]
+    """Policy file with its evaluation.json (--suite full) beside it."""
+    out: Path = Path("docs/adaptation.svg")
+    """Picture (SVG)."""
+    robots: int = 1024
+    """Fresh robots from the published distribution."""
+    seed: int = 1_000_000
+    """Seeds robots, motors and forces, as in `acclimate evaluate`."""
+    peer: Literal["none", "raptor"] = "none"
+    """Fly the same robots with a published policy too (needs the `peers` extra)."""
+
+
+def plot(cfg: Annotated[PlotCfg, tyro.conf.arg(name="")]) -> int:
+    """Draw how a policy adapts in its first second."""
+    from acclimate_training.evaluation.plot import plot as run
+
+    print(f"picture: {run(cfg)}")
     return 0

@@ -23,6 +23,7 @@ from acclimate_contract import (
 )
 from acclimate_deploy.files import replacing
 from acclimate_deploy.policy import load_policy
+from acclimate_training.errors import TrainingError
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.folded import FoldedPolicy
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S
@@ -70,7 +71,13 @@ def export_policy(
 
     Raises:
         ContractError: The written graph does not compute what the policy computes.
+        TrainingError: The policy reads what only a simulator knows.
     """
+    if policy.cfg.privileged:
+        raise TrainingError(
+            f"policy '{name}' reads what only a simulator knows, and no robot could feed it. "
+            "Fix: train with --policy.privileged 0, or let it teach: --algorithm meta-imitation."
+        )
     policy = policy.to("cpu").eval()
     manifest = Manifest(
         name=name,

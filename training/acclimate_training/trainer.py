@@ -49,7 +49,7 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     """Train until `cfg.iterations` are completed, going on from a checkpoint if there is one.
 
     Returns:
-        Path of the exported policy.
+        Path of the exported policy, or of the checkpoint if no robot could fly it (an oracle).
 
     Raises:
         TrainingError: The directory holds another run, the disk refuses, a worker died, or a
@@ -60,9 +60,10 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     device = choose_device(cfg.device)
     _check_team(cfg, device)
     _check_compiler(cfg)
-    iteration, elapsed_s = _progress_of(_last_checkpoint(cfg))
-    logger.info("%d of %d iterations are done", iteration, cfg.iterations)
-    _record_run(cfg, iteration, device)
+    done, elapsed_s = _progress_of(_last_checkpoint(cfg))
+    iteration = done
+    logger.info("%d of %d iterations are done", done, cfg.iterations)
+    _record_run(cfg, done, device)
     started = last_save = time.monotonic()
     # purge_step drops what a killed run logged after its last checkpoint.
     with (
@@ -88,7 +89,10 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
                 last_save = time.monotonic()
             if stop():
                 raise KeyboardInterrupt
-        save()
+        if iteration > done:
+            save()
+    if cfg.policy.privileged:
+        return cfg.out / CHECKPOINT
     export_run(cfg.out, cfg.out / POLICY)
     return cfg.out / POLICY
 
@@ -127,6 +131,7 @@ def export_run(run: Path, path: Path) -> None:
         distribution=DISTRIBUTIONS[settings["space"]]().to_json(),
         provenance={
             **origin,
+            "situations": settings["situations"],
             "iterations": checkpoint.iteration,
             "training_seconds": round(checkpoint.elapsed_s, 1),
         },

@@ -131,10 +131,20 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) ->
         cost, distance = step_cost(weights, state, reference, action, last, moment.settled)
         state, flying = stop_lost(state, distance)
         still = carry.flying * flying
-        carry = Carry(state=state, reading=reading, memory=memory, actions=actions, flying=still)
+        carry = Carry(
+            state=_each(Tensor.contiguous, state),  # the layout that the first step gets too
+            reading=reading,
+            memory=memory,
+            actions=actions,
+            flying=still,
+        )
         return carry, cost * still, distance
 
     return control_step
+
+
+def _each(change: Callable[[Tensor], Tensor], state: QuadrotorState) -> QuadrotorState:
+    return replace(state, **{f.name: change(getattr(state, f.name)) for f in fields(state)})
 
 
 def fly(
@@ -157,14 +167,21 @@ def fly(
 
 
 def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
-    """The carry before the first step: what the motors do was commanded since long ago."""
+    """The carry before the first step: what the motors do was commanded since long ago.
+
+    As every later carry it is part of the graph, so that one compiled step serves all steps.
+    """
     start = episodes.start
     action = 2.0 * start.motor_speed - 1.0
+
+    def joined(value: Tensor) -> Tensor:
+        return value.clone().requires_grad_(torch.is_grad_enabled())
+
     return Carry(
-        state=start,
-        reading=start,
-        memory=policy.initial_memory(len(start)),
-        actions=action.unsqueeze(1).repeat(1, episodes.delay_taps, 1),
+        state=_each(joined, start),
+        reading=_each(joined, start),
+        memory=joined(policy.initial_memory(len(start))),
+        actions=joined(action.unsqueeze(1).repeat(1, episodes.delay_taps, 1)),
         flying=torch.ones_like(start.position[:, 0]),
     )
 
@@ -172,6 +189,8 @@ def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
 def moments(episodes: Episodes, weights: TrackingCost) -> Iterator[Moment]:
     """What each control step is given, in order."""
     steps = episodes.disturbances.steps()
+    lengths_s = episodes.disturbances.time_step_s
+    elapsed_s = torch.cat((lengths_s[:1], lengths_s[:-1]))
     position = episodes.reference.position
     times = torch.arange(len(steps), device=position.device)
     settled = (times >= round(weights.settle_s / PERIOD_S)).to(position.dtype).unbind(0)
@@ -185,7 +204,7 @@ def moments(episodes: Episodes, weights: TrackingCost) -> Iterator[Moment]:
             velocity=velocity,
             preview=preview,
             disturbances=steps[t],
-            elapsed_s=steps[max(t - 1, 0)].time_step_s,
+            elapsed_s=elapsed_s[t],
             settled=settled[t],
         )
 

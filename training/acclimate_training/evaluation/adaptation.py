@@ -31,6 +31,7 @@ VARIANTS = {
     ORACLE: replace(_NO_MEMORY, width=24, memory_width=20, privileged=NUM_PRIVILEGED),
     ROBUST: _NO_MEMORY,
     "robust without previous action": replace(_NO_MEMORY, memory_width=32, previous_action=False),
+    "integral alone": replace(_NO_MEMORY, width=38, memory_width=27, integrate=True),
     "frame stack": PolicyCfg(cell="stack", width=8, memory_width=14, integrate=False),
     ADAPTIVE: PolicyCfg(),
 }
@@ -80,7 +81,7 @@ def outcome(policy: QuadrotorPolicy, family: str) -> Outcome:
     """Fly a policy on the test robots of a family, the same for every policy.
 
     Training charges a lost robot nothing more, for there is nothing left to learn. Here that would
-    reward crashing early, so that each step it misses costs what being lost's distance away costs.
+    reward an early crash, so every step after a loss costs what resting far away does.
     """
     generator = torch.Generator().manual_seed(TEST_SEED)
     episodes = draw_episodes(

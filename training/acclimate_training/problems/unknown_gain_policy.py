@@ -60,8 +60,8 @@ def meta_train(
     generator: torch.Generator,
     *,
     iterations: int,
-    num_envs: int = 1024,
-    learning_rate: float = 1e-2,
+    num_envs: int = 512,
+    learning_rate: float = 2e-2,
     max_gradient: float = 1.0,
 ) -> Iterator[float]:
     """Lower the mean cost of fresh episodes by Adam, one iteration per item taken.
