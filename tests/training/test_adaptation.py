@@ -127,11 +127,15 @@ def test_every_step_after_a_loss_is_charged(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_variants_are_of_equal_size_and_only_the_oracle_knows() -> None:
     sizes = {name: QuadrotorPolicy(cfg).num_parameters for name, cfg in VARIANTS.items()}
-    assert len(sizes) == 5
+    assert len(sizes) == 6
     assert all(2000 <= size <= 2084 for size in sizes.values()), sizes
     assert [name for name, cfg in VARIANTS.items() if cfg.privileged] == [ORACLE]
     memories = {name: QuadrotorPolicy(cfg).memory_width for name, cfg in VARIANTS.items()}
-    assert [name for name, width in memories.items() if width] == ["frame stack", ADAPTIVE]
+    assert [name for name, width in memories.items() if width] == [
+        "integral alone",
+        "frame stack",
+        ADAPTIVE,
+    ]
 
 
 @pytest.mark.usefixtures("_few_short_flights")

@@ -21,8 +21,8 @@ from acclimate_training.trainer import train
 
 PLAIN_OPERATORS = {
     "Add", "Cast", "Clip", "Concat", "Constant", "Div", "Exp", "Expand", "Gather", "Gemm",
-    "Greater", "MatMul", "Mul", "Neg", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softplus",
-    "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
+    "Greater", "MatMul", "Mul", "Neg", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice",
+    "Softplus", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 FAR_SEEING = PolicyCfg(time_aware=True, preview=True, previous_action=False)
 

@@ -165,26 +165,36 @@ def test_a_memoryless_policy_answers_the_same_again() -> None:
 
 @FEW
 @given(errors=st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=8), periods=st.floats(0.1, 2.0))
-def test_the_integral_is_the_clipped_sum_of_clipped_errors(
+def test_the_integral_is_the_clipped_sum_of_errors_that_count_less_from_afar(
     errors: list[float], periods: float
 ) -> None:
-    """Twice the error in m times the time in s, errors up to 0.25 m, the sum up to 1."""
+    """Twelve times the error in m times the time in s, halved at 5 cm; the sum up to 1."""
     got, expected = torch.zeros(1, 1, dtype=torch.float64), 0.0
     step = torch.tensor([[periods]], dtype=torch.float64)
     for error in errors * 50:
         got = integrate(got, torch.tensor([[error]], dtype=torch.float64), step)
-        clipped = min(max(error, -0.25), 0.25)
-        expected = min(max(expected + 2.0 * PERIOD_S * periods * clipped, -1.0), 1.0)
+        counted = error / (1.0 + (error / 0.05) ** 2)
+        expected = min(max(expected + 12.0 * PERIOD_S * periods * counted, -1.0), 1.0)
     assert got.item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_integral_winds_up_to_one_and_no_further() -> None:
-    far = torch.full((1, 3), 100.0)
+    near = torch.full((1, 3), 0.03)
     integral = torch.zeros(1, 3)
     for _ in range(1000):
-        integral = integrate(integral, far, None)
+        integral = integrate(integral, near, None)
     assert integral.tolist() == [[1.0, 1.0, 1.0]]
-    assert integrate(integral, -far, None).max() < 1.0  # and leaves at once
+    assert integrate(integral, -near, None).max() < 1.0  # and leaves at once
+
+
+def test_a_far_reference_hardly_winds_the_integral_up() -> None:
+    """One second at 2 m counts less than a twentieth of a second at 5 cm."""
+    far, near = torch.zeros(1, 3), torch.zeros(1, 3)
+    for _ in range(100):
+        far = integrate(far, torch.tensor([[2.0, 0.0, 0.0]]), None)
+    for _ in range(5):
+        near = integrate(near, torch.tensor([[0.05, 0.0, 0.0]]), None)
+    assert 0.0 < far[0, 0] < near[0, 0]
 
 
 # Cells

@@ -69,11 +69,12 @@ def test_every_iteration_of_every_seed_has_its_own_random_numbers(
     assert len(set(masses)) == len(masses) == 2 * 6 * 8
 
 
-def test_interrupted_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
-    def interrupt(iteration: int, figures: dict[str, float]) -> None:
-        if iteration == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+def interrupt(iteration: int, figures: dict[str, float]) -> None:
+    if iteration == 3:
+        os.kill(os.getpid(), signal.SIGINT)
 
+
+def test_interrupted_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
     train(tiny(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         train(tiny(tmp_path / "parts"), interrupt)
@@ -140,7 +141,8 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_full_disk_keeps_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(tiny(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(tmp_path), interrupt)
     before = (tmp_path / CHECKPOINT).read_bytes()
 
     def full(*arguments: object) -> None:

@@ -76,7 +76,10 @@ class TrainCfg:
     """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""
     policy: PolicyCfg = field(default_factory=PolicyCfg)
     """Size and senses of the policy."""
-    iterations: int = 1500
+    smoothness: float = 0.25
+    """Weight of the setpoints' change once a robot hovers: less noise in the motors, and less
+    eager flight."""
+    iterations: int = 1300
     """Gradient steps; each flies `num_envs` robots."""
     num_envs: int = 512
     """Robots per iteration."""
@@ -92,7 +95,7 @@ class TrainCfg:
     """Initial step size of Adam; falls to zero along a half cosine."""
     max_gradient_norm: float = 1.0
     """Longer gradients of the mean cost are scaled down to this length."""
-    state_damping: float = 0.985
+    state_damping: float = 0.99
     """Factor on the state's gradient per control step back in time."""
     max_robot_gradient: float = 1000.0
     """Longest gradient of one robot's cost with respect to its state, at any step."""
@@ -121,6 +124,8 @@ class TrainCfg:
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
             raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.004 works.")
+        if not (math.isfinite(self.smoothness) and self.smoothness >= 0.0):
+            raise ConfigError(f"smoothness is {self.smoothness}. Fix: zero or more; 0.25 works.")
         if self.algorithm == "meta-imitation":
             self._check_imitation()
         if not 0.0 < self.state_damping <= 1.0 or not 0.0 <= self.growing_fraction <= 1.0:

@@ -119,7 +119,7 @@ def diverse() -> ParameterSpace:
 
     On top of `widened`: stronger motors and longer arms, unequal and tilted motors, a centre of
     mass beside the middle, latency, drag, sagging batteries, imperfect sensors. `severity` scales
-    all imperfections of a robot together; every second robot has none.
+    all imperfections of a robot together but its sensor noise; every second robot has none.
     """
     wider = {
         "thrust_to_weight": LogUniform(low=1.35, high=13.0),
@@ -147,7 +147,7 @@ IMPERFECTIONS = (
         name="severity",
         unit="1",
         distribution=Uniform(low=-1.0, high=1.0),
-        description="Scales the imperfections below; negative means none.",
+        description="Scales the imperfections below but the noise; negative means none.",
     ),
     *(
         _symmetric(f"motor_{i}_deviation", "1", 0.2, f"Thrust of motor {i} over nominal, minus 1.")
@@ -270,7 +270,6 @@ def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -
         return severity * draws[name] if name in draws else torch.zeros_like(severity)
 
     noise = draws.get("noise_level", torch.zeros_like(severity))
-    noise = noise * severity if "severity" in draws else noise
     biases = torch.stack([scaled(f"bias_{i}") for i in range(12)], dim=-1)
     spread = torch.tensor(BIAS_STD).to(severity).repeat_interleave(3)
     level = draws.get("bias_level", torch.zeros_like(severity))

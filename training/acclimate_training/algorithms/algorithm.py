@@ -1,5 +1,6 @@
 """What a training run needs from a meta-training algorithm, and what algorithms share."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -87,7 +88,7 @@ def descend(
     """Take one step down the mean cost of the team.
 
     Returns:
-        Length of the gradient before it was limited.
+        Length of the gradient before it was limited; where it is not finite, no step was taken.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for group in optimizer.param_groups:
@@ -95,6 +96,7 @@ def descend(
     optimizer.zero_grad(set_to_none=True)
     cost.backward()
     team.average_gradients(parameters)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
-    optimizer.step()
-    return float(norm)
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm))
+    if math.isfinite(norm):
+        optimizer.step()
+    return norm

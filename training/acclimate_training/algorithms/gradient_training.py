@@ -36,7 +36,7 @@ def gradient_steps(
     team: Team,
 ) -> Iterate:
     """Build the function that flies what `draw` gives and takes one gradient step."""
-    weights = TrackingCost()
+    weights = TrackingCost(settled_change=cfg.smoothness)
     taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
     control_step: Step = make_step(policy, weights, taming)
     if cfg.compile:

@@ -76,7 +76,7 @@ def integrate(integral: Tensor, position_error: Tensor, periods: Tensor | None) 
     Large errors hardly count: on the way to a distant reference a plain integral would wind up and
     the policy would learn to trust it little.
     """
-    far = position_error.square().sum(-1, keepdim=True) / INTEGRATED_ERROR_M**2
+    far = (position_error * position_error).sum(-1, keepdim=True) / INTEGRATED_ERROR_M**2
     change = INTEGRAL_GAIN * PERIOD_S * position_error / (1.0 + far)
     return (integral + (change if periods is None else periods * change)).clamp(-1.0, 1.0)
 

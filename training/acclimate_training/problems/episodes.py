@@ -55,7 +55,14 @@ class Situations:
 SITUATIONS = {
     "calm": Situations(),
     "harsh": Situations(
-        moving=0.6, anyhow=0.1, windy=0.3, changing=0.4, unsteady=0.3, deaf=0.15, low=0.1
+        moving=0.6,
+        anyhow=0.1,
+        windy=0.3,
+        changing=0.4,
+        unsteady=0.3,
+        deaf=0.15,
+        low=0.1,
+        foreseeing=0.65,
     ),
 }
 

@@ -79,13 +79,13 @@ class TrackingCost:
     beyond: float = 2.0
     near: float = 0.5
     speed: float = 0.1
-    overspeed: float = 0.5
+    overspeed: float = 1.0
     speed_limit_m_s: float = 1.5
     body_rate: float = 0.01
     heading: float = 0.3
     tilt: float = 0.05
     change: float = 0.05
-    settled_change: float = 0.5
+    settled_change: float = 0.25
     settle_s: float = 1.0
     still_m_s: float = 0.5
 
