@@ -27,7 +27,7 @@ test: check  ## everything that guards the project
 	$(BIN)/pytest
 
 train: $(READY)  ## train a policy from nothing on this machine
-	$(BIN)/acclimate train --out runs/quadrotor-hover
+	$(BIN)/acclimate train --out runs/quadrotor-tiny --workers $$(( $$(nproc) > 1 ? 2 : 1 ))
 
 bench: $(READY)  ## every figure we publish, peers beside us
 	$(BIN)/python -m benchmarks

@@ -20,15 +20,14 @@ from acclimate_training.trainer import CHECKPOINT, train
 from benchmarks.record import Figures
 
 RUNS = Path("runs/algorithms")
-ITERATIONS, TEACHER_ITERATIONS = 800, 350
+ITERATIONS, TEACHER_ITERATIONS = 500, 200
 NUM_ENVS, WORKERS = 256, 1
-FIRST_HORIZON, LAST_HORIZON = 50, 300
+FIRST_HORIZON, LAST_HORIZON = 50, 250
 COMPILE = True
 TEST_ROBOTS = 1024
 
 IMITATION: dict[str, ImitationCfg] = {
     "meta-imitation, one privileged teacher": ImitationCfg(),
-    "meta-imitation, 16 teachers": ImitationCfg(teachers=16),
     "meta-imitation, 64 teachers": ImitationCfg(teachers=64),
     "meta-imitation, one privileged teacher, latent of 8": ImitationCfg(latent=8),
 }

@@ -13,7 +13,7 @@ from acclimate_bringup.flight import ros_environment
 from acclimate_bringup.processes import Fleet, ProcessSpec
 from benchmarks.record import Figures, quantiles_us
 
-POLICY = Path(__file__).parents[1] / "models" / "quadrotor-hover" / "policy.onnx"
+POLICY = Path(__file__).parents[1] / "models" / "quadrotor" / "policy.onnx"
 RATE_HZ, DURATION_S = 500.0, 20.0
 REALTIME_PRIORITY = 20
 

@@ -13,7 +13,7 @@ from acclimate_deploy.policy import load_policy
 from acclimate_deploy.runtime import PolicyRuntime
 from benchmarks.record import Figures, quantiles_us
 
-POLICY = Path(__file__).parents[1] / "models" / "quadrotor-hover" / "policy.onnx"
+POLICY = Path(__file__).parents[1] / "models" / "quadrotor-tiny" / "policy.onnx"
 WARM_UP, ROUNDS, STEPS_PER_ROUND = 500, 20, 500
 
 

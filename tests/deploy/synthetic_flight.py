@@ -39,7 +39,7 @@ ROBOT = {
     "arm_length_m": 0.18,
 }
 POLICY = {
-    "name": "quadrotor-hover",
+    "name": "quadrotor",
     "sha256": "9f2c" * 16,
     "num_parameters": 2084,
     "provenance": {"revision": "5df78421aa", "seed": 1},

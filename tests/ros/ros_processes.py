@@ -13,7 +13,7 @@ import yaml
 from acclimate_bringup.processes import Fleet, ProcessSpec, RunningProcess
 
 REPOSITORY = Path(__file__).parents[2]
-RELEASED_POLICY = REPOSITORY / "models" / "quadrotor-hover" / "policy.onnx"
+RELEASED_POLICY = REPOSITORY / "models" / "quadrotor" / "policy.onnx"
 MARKER = "ACCLIMATE_TEST"
 
 

@@ -15,37 +15,62 @@ from acclimate_training.evaluation.evaluate import read_record, summary
 from acclimate_training.evaluation.figures import hold_figures
 from acclimate_training.evaluation.flights import fly
 from acclimate_training.evaluation.pilots import onnx_pilot
+from acclimate_training.evaluation.table import population_rows
 
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "models" / "quadrotor-hover"
-POLICY = MODEL / "policy.onnx"
+MODELS = ROOT / "models"
+SIZES = {"quadrotor-tiny": 2_084, "quadrotor": 100_000}
+"""Parameters at most; RAPTOR has 2,084."""
+
+each_model = pytest.mark.parametrize("model", [MODELS / name for name in SIZES], ids=list(SIZES))
 
 
-def test_it_is_no_larger_than_raptor() -> None:
-    assert load_policy(POLICY, family="quadrotor").manifest.num_parameters <= 2084
+def test_every_model_is_looked_after() -> None:
+    assert {path.name for path in MODELS.iterdir()} == set(SIZES)
 
 
-def test_record_belongs_to_the_file_and_card_to_the_record() -> None:
-    record = read_record(MODEL / RECORD)
-    manifest = load_policy(POLICY).manifest
-    assert record["policy_sha256"] == hashlib.sha256(POLICY.read_bytes()).hexdigest()
+@each_model
+def test_it_is_no_larger_than_it_may_be(model: Path) -> None:
+    manifest = load_policy(model / "policy.onnx", family="quadrotor").manifest
+    assert manifest.num_parameters <= SIZES[model.name]
+
+
+@each_model
+def test_record_belongs_to_the_file_and_card_to_the_record(model: Path) -> None:
+    policy, record = model / "policy.onnx", read_record(model / RECORD)
+    manifest = load_policy(policy).manifest
+    assert record["policy_sha256"] == hashlib.sha256(policy.read_bytes()).hexdigest()
     assert manifest.evaluation == summary(record)
-    assert (MODEL / CARD).read_text() == render(manifest, record)
+    assert (model / CARD).read_text() == render(manifest, record)
 
 
-def test_recorded_figures_meet_the_bar() -> None:
-    hold = read_record(MODEL / RECORD)["figures"]["policy"]["hold"]
-    assert hold["lost"] < 0.01
-    assert hold["settled_0.2m"] > 0.90
+@each_model
+def test_it_beats_raptor_on_the_same_robots(model: Path) -> None:
+    ours, theirs = read_record(model / RECORD)["figures"].values()
+    for scenario, figure in (
+        ("hold", "terminated"),
+        ("hold", "lost"),
+        ("hold", "final_error_median_m"),
+        ("hold", "final_error_p90_m"),
+        ("hold_without_force", "final_error_median_m"),
+        ("figure_eight_10s", "rmse_median_m"),
+        ("figure_eight_5.5s", "rmse_median_m"),
+    ):
+        assert ours[scenario][figure] < theirs[scenario][figure], (scenario, figure)
+    for name, platform in ours["platforms"].items():
+        for figure, value in platform.items():
+            if figure.endswith("_m") and "settled" not in figure:
+                assert value < theirs["platforms"][name][figure], (name, figure)
 
 
-def test_fresh_robots_confirm_the_record() -> None:
+@each_model
+def test_fresh_robots_confirm_the_record(model: Path) -> None:
     """512 robots that no record has seen; tolerance of three standard errors on the shares."""
     n = 512
     robots = sample(published(), n, torch.Generator().manual_seed(2024)).to(torch.float32)
     like = robots.mass_kg
     flight = fly(
-        onnx_pilot(POLICY)(n),
+        onnx_pilot(model / "policy.onnx")(n),
         robots,
         reset(robots, InitialStates(), torch.Generator().manual_seed(2025)),
         external_force(robots, torch.Generator().manual_seed(2026)),
@@ -59,12 +84,15 @@ def test_fresh_robots_confirm_the_record() -> None:
 
 
 def test_readme_figures_are_those_of_the_record() -> None:
-    """The README's table of figures is the first part of the card's."""
-    readme, card = (ROOT / "README.md").read_text(), (MODEL / CARD).read_text()
-    rows = re.findall(r"^\| .* \|$", readme.split("<!-- figures -->")[1], flags=re.MULTILINE)
-    assert len(rows) > 4
-    missing = [row for row in rows if row not in card]
-    assert not missing
+    """Each row of its table: the figure, both of our policies', and RAPTOR's."""
+    records = [read_record(MODELS / name / RECORD) for name in SIZES]
+    tiny, large = ({row[0]: row[1:] for row in population_rows(record)} for record in records)
+    readme = (ROOT / "README.md").read_text().split("<!-- figures -->")[1]
+    rows = re.findall(r"^\| (.*) \|$", readme, flags=re.MULTILINE)
+    assert len(rows) > 10
+    for label, *shown in (row.split(" | ") for row in rows[1:]):
+        ours = tiny[label][0] if label in tiny else "-"
+        assert shown == [ours, *large[label]], label
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def train(cfg: Annotated[TrainCfg, tyro.conf.arg(name="")]) -> int:
 class ExportCfg:
     """Export the policy of a training run, finished or not, from its last checkpoint."""
 
-    run: Path = Path("runs/quadrotor-hover")
+    run: Path = Path("runs/quadrotor-tiny")
     """Directory of the training run."""
     out: Path
     """Policy file to write."""

@@ -62,7 +62,7 @@ class TrainCfg:
     The same command with the same --out goes on where a stopped run left off.
     """
 
-    out: Path = Path("runs/quadrotor-hover")
+    out: Path = Path("runs/quadrotor-tiny")
     """Run directory: configuration, checkpoint, TensorBoard events and the exported policy."""
     seed: int = 0
     """Seeds the initial weights and every robot, state, force and reference of the run."""

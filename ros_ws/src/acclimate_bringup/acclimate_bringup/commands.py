@@ -20,7 +20,7 @@ class FlyCfg:
     """Which random robot."""
     duration: float = 20.0
     """From take-off to landing, seconds."""
-    policy: Path = Path("models/quadrotor-hover/policy.onnx")
+    policy: Path = Path("models/quadrotor/policy.onnx")
     """Policy file that flies it."""
     out: Path | None = None
     """Folder for bag, report and logs; must not exist yet. Default: runs/fly/<date and time>."""

@@ -26,7 +26,7 @@ ARGUMENTS = {
         str(Path(get_package_share_directory("acclimate_bringup"), "config", "x500.yaml")),
         "Parameter file of your robot.",
     ),
-    "policy": ("models/quadrotor-hover/policy.onnx", "Policy file."),
+    "policy": ("models/quadrotor/policy.onnx", "Policy file."),
     "bag": ("runs/launch/bag", "Folder to record into; it must not exist yet."),
     "odom": ("odom", "Topic of the robot's odometry."),
     "test": ("false", "Also fly the field test: this arms the robot."),

@@ -24,7 +24,7 @@ ARGUMENTS = {
     ),
     "robot": ("random", "Known platform, or 'random'."),
     "seed": ("0", "Which random robot."),
-    "policy": ("models/quadrotor-hover/policy.onnx", "Policy file."),
+    "policy": ("models/quadrotor/policy.onnx", "Policy file."),
     "bag": ("runs/launch/bag", "Folder to record into; it must not exist yet."),
     "test": ("true", "Also fly the field test; without it, arm and send references yourself."),
 }
