@@ -6,7 +6,7 @@ directions in which its gradients came, and scales those. For the matrices of a 
 eigendecompositions cost nothing beside one flight, and training needs half the flights.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -40,9 +40,8 @@ class Soap(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
-        """Take one step down the gradients that the parameters hold."""
-        assert closure is None, "gradients are computed before the step"
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take one step down the gradients that the parameters hold; there is no closure."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
