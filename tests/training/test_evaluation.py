@@ -446,3 +446,16 @@ def test_evaluate_command_prints_a_table_and_where_the_record_is(
     assert "crazyflie" in done.stdout
     assert str(out) in done.stdout.replace("\n", "")
     assert json.loads(out.read_text())["settings"]["robots"] == 4
+
+
+def test_a_peers_figures_are_taken_only_from_the_same_robots(evaluated: Path) -> None:
+    path = evaluated.parent / "evaluation.json"
+    record = read_record(path)
+    record["settings"] |= {"suite": "recovery", "robots": 2, "peer": "raptor"}
+    record["figures"]["raptor"] = {"suites": {"recovery": {}}, "intervals": {}}
+    path.write_text(json.dumps(record))
+    cfg = EvaluateCfg(policy=evaluated, suite="recovery", robots=2, peer="raptor", peer_record=path)
+    again, _ = evaluate(cfg)
+    assert again["figures"]["raptor"] == record["figures"]["raptor"]
+    with pytest.raises(EvaluationError, match=r"--robots 2 and this evaluation has 3.*Fix:"):
+        evaluate(replace(cfg, robots=3))

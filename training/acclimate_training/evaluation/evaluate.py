@@ -46,13 +46,21 @@ def evaluate(
         raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
     out = cfg.out or cfg.policy.parent / record_name(cfg.suite)
     contestants = _contestants(cfg)
+    known = _known_figures(cfg)
     torch.set_num_threads(1)
     started = time.monotonic()
     chosen = tuple(SUITES) if cfg.suite == FULL else (cfg.suite,)
     record = {
         "policy_sha256": hashlib.sha256(cfg.policy.read_bytes()).hexdigest(),
-        "settings": {**asdict(cfg), "policy": cfg.policy.name, "out": out.name},
-        "figures": {c.name: _fly_suites(c, chosen, cfg, progress) for c in contestants},
+        "settings": {
+            **asdict(cfg),
+            "policy": cfg.policy.name,
+            "peer_record": cfg.peer_record and str(cfg.peer_record),
+            "out": out.name,
+        },
+        "figures": {
+            c.name: known.get(c.name) or _fly_suites(c, chosen, cfg, progress) for c in contestants
+        },
         "seconds": round(time.monotonic() - started, 1),
         "provenance": provenance(cfg.seed),
     }
@@ -109,6 +117,21 @@ def _contestants(cfg: EvaluateCfg) -> list[Contestant]:
         clock = CLOCKS.get(cfg.peer, nearest_to_the_period)
         contestants.append(Contestant(name=cfg.peer, make_pilot=PEERS[cfg.peer], make_clock=clock))
     return contestants
+
+
+def _known_figures(cfg: EvaluateCfg) -> dict[str, Any]:
+    """The peer's figures from another record, if that is asked for; raises if they differ."""
+    if cfg.peer_record is None:
+        return {}
+    record = read_record(cfg.peer_record)
+    for name in ("suite", "robots", "seed", "peer"):
+        theirs, ours = record["settings"].get(name), getattr(cfg, name)
+        if theirs != ours:
+            raise EvaluationError(
+                f"{cfg.peer_record} was made with --{name} {theirs} and this evaluation has "
+                f"{ours}: its peer met other robots. Fix: use the same, or leave --peer-record."
+            )
+    return {cfg.peer: record["figures"][cfg.peer]}
 
 
 def _fly_suites(
