@@ -245,7 +245,7 @@ def test_robots_are_the_same_where_a_variation_does_not_change_them() -> None:
         (SENSES["control_delay_30ms"], "control_delay_s", 0.03),
         (AIR["body_drag"], "body_drag_1_m", 0.1),
         (AIR["wind_8m/s"], "rotor_drag_1_s", 1.0),
-        (AIR["ground_effect"], "rotor_radius_m", 0.5),
+        (AIR["ground_effect"], "rotor_radius_m", 0.15),
         (BODY["voltage_sag"], "voltage_sag", 0.15),
         (BODY["everything"], "control_delay_s", 0.03),
     ],
