@@ -117,7 +117,7 @@ def test_same_forces_same_flight_on_known_platforms(name: str) -> None:
 def test_same_forces_same_flight_with_tilted_motors_and_the_mass_beside_the_middle() -> None:
     """A tenth of a second, before the asymmetry makes a tumble of it; orders as above."""
     generator = torch.Generator().manual_seed(3)
-    robots = sample(DISTRIBUTIONS["diverse"](), 12, generator)
+    robots = sample(DISTRIBUTIONS["diverse"](), 24, generator)
     bent = robots.motor_axis[..., :2].abs().amax((1, 2)) > 0.01
     robots = robots[bent]
     assert len(robots) >= 4
