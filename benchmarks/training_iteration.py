@@ -6,15 +6,16 @@ import time
 
 import torch
 
-from acclimate_sim.quadrotor import widened
-from acclimate_training.algorithms.gradients import Step, Taming, fly, make_step
+from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_training.algorithms.gradients import Taming, fly, make_step
+from acclimate_training.algorithms.unroll import Unroll, make_unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
 from acclimate_training.problems.quadrotor_tracking import TrackingCost
 from benchmarks.record import Figures
 
-NUM_ENVS, NUM_STEPS = 256, 250
+SPACE, NUM_ENVS, NUM_STEPS = "noisy", 256, 250
 ROUNDS, COMPILED_PER_ROUND = 3, 4
 
 
@@ -31,14 +32,16 @@ def measure() -> Figures:
 
 def _measure() -> Figures:
     policy, weights = QuadrotorPolicy(PolicyCfg()), TrackingCost()
-    eager: Step = make_step(policy, weights, Taming())
-    compiled: Step = torch.compile(eager, dynamic=False)
+    step = make_step(policy, weights, Taming())
+    eager, compiled = (make_unroll(step, policy, compile=c) for c in (False, True))
 
-    def iteration(step: Step, num_steps: int) -> float:
+    def iteration(unroll: Unroll, num_steps: int) -> float:
         generator = torch.Generator().manual_seed(0)
-        episodes = draw_episodes(widened(), Situations(), NUM_ENVS, num_steps, generator)
+        episodes = draw_episodes(
+            DISTRIBUTIONS[SPACE](), Situations(), NUM_ENVS, num_steps, generator
+        )
         started = time.perf_counter()
-        fly(policy, step, episodes, weights).cost.backward()
+        fly(policy, unroll, episodes, weights).cost.backward()
         return time.perf_counter() - started
 
     compile_s = iteration(compiled, 2)

@@ -10,6 +10,7 @@ import torch
 from acclimate_sim.quadrotor import DISTRIBUTIONS
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
+from acclimate_training.algorithms.unroll import looped
 from acclimate_training.config import TrainCfg
 from acclimate_training.evaluation import adaptation
 from acclimate_training.evaluation.adaptation import (
@@ -115,7 +116,8 @@ def test_every_step_after_a_loss_is_charged(monkeypatch: pytest.MonkeyPatch) -> 
     batch = draw_episodes(DISTRIBUTIONS["delayed"](), Situations(), 8, steps, generator)
     weights = TrackingCost()
     with torch.no_grad():
-        until_lost = fly(policy, make_step(policy, weights, Taming()), batch, weights)
+        unroll = looped(make_step(policy, weights, Taming()))
+        until_lost = fly(policy, unroll, batch, weights)
     np.testing.assert_array_equal(flown.lost, until_lost.lost.numpy())
     assert 0 < flown.lost.sum() < 8
     missed = (steps * flown.cost - until_lost.robot_cost.numpy()) / cost_when_lost(weights)

@@ -20,6 +20,7 @@ from acclimate_training.algorithms.meta_imitation import (
     make_classroom,
     steady_offsets,
 )
+from acclimate_training.algorithms.unroll import looped
 from acclimate_training.checkpoint import load_checkpoint
 from acclimate_training.config import ImitationCfg, TrainCfg
 from acclimate_training.parallel import Team
@@ -86,15 +87,16 @@ def test_teachers_learn_to_fly_and_the_student_to_do_as_they_do(
     room = Classroom(teacher=teacher, student=student, teller=None, latent_weight=0.0)
     exam = exactly_sensed(draw_for(cfg, CPU, Team())(1000, 15))
     taught, weights = cfg.imitation.teacher_iterations, TrackingCost()
+    unroll = looped(make_step(teacher, weights, Taming()))
 
     def cost() -> float:
         with torch.no_grad():
-            return fly(teacher, make_step(teacher, weights, Taming()), exam, weights).cost.item()
+            return fly(teacher, unroll, exam, weights).cost.item()
 
     def error(offsets: torch.Tensor) -> float:
-        step = make_lesson_step(room)
+        unroll = looped(make_lesson_step(room))
         with torch.no_grad():
-            return give_lesson(room, step, exam, offsets, student_flies=True).loss.item()
+            return give_lesson(room, unroll, exam, offsets, student_flies=True).loss.item()
 
     cost_before = cost()
     for i in range(taught):
@@ -143,7 +145,7 @@ def test_loss_is_that_of_the_student_replayed_on_what_it_saw() -> None:
     room.student.register_forward_hook(lambda m, inputs, outputs: seen.append(inputs[0]))
     room.teacher.register_forward_hook(lambda m, inputs, outputs: labels.append(outputs[0]))
     lesson = give_lesson(
-        room, make_lesson_step(room), episodes(), torch.zeros(1, 3), student_flies=True
+        room, looped(make_lesson_step(room)), episodes(), torch.zeros(1, 3), student_flies=True
     )
     assert not lesson.lost.any()
     parameters = list(room.student.parameters())
@@ -159,15 +161,14 @@ def test_loss_is_that_of_the_student_replayed_on_what_it_saw() -> None:
 
 def test_teacher_flies_when_the_student_does_not() -> None:
     room, batch = make_classroom(tiny(), CPU), episodes(num_steps=20)
-    step = make_lesson_step(room)
-    by_teacher = fly(
-        room.teacher, make_step(room.teacher, TrackingCost(), Taming()), batch, TrackingCost()
-    ).final_distance_m
+    unroll = looped(make_lesson_step(room))
+    teaching = looped(make_step(room.teacher, TrackingCost(), Taming()))
+    by_teacher = fly(room.teacher, teaching, batch, TrackingCost()).final_distance_m
     offsets = torch.zeros(1, 3)
-    lesson = give_lesson(room, step, batch, offsets, student_flies=False)
+    lesson = give_lesson(room, unroll, batch, offsets, student_flies=False)
     # The cost smooths the distance by a tenth of a millimetre.
     torch.testing.assert_close(lesson.final_distance_m, by_teacher, rtol=0, atol=1e-4)
-    lesson = give_lesson(room, step, batch, offsets, student_flies=True)
+    lesson = give_lesson(room, unroll, batch, offsets, student_flies=True)
     assert (lesson.final_distance_m - by_teacher).abs().max() > 1e-3
 
 
@@ -177,7 +178,7 @@ def test_student_sees_the_position_less_the_offset_of_its_teacher() -> None:
     room.student.register_forward_hook(lambda m, inputs, outputs: seen.append(inputs[0]))
     room.teacher.register_forward_hook(lambda m, inputs, outputs: truth.append(inputs[0]))
     offsets = torch.tensor([[0.1, 0.0, 0.0], [0.0, -0.2, 0.3]])
-    give_lesson(room, make_lesson_step(room), episodes(), offsets, student_flies=True)
+    give_lesson(room, looped(make_lesson_step(room)), episodes(), offsets, student_flies=True)
     for student, teacher in zip(seen, truth, strict=True):
         offset = teacher["position_error"] - student["position_error"]
         torch.testing.assert_close(offset, offsets.repeat_interleave(4, dim=0))
@@ -197,7 +198,7 @@ def test_offset_of_each_teacher_is_where_its_robots_end() -> None:
 def test_teachers_do_not_share_weights() -> None:
     teachers = make_teachers(PolicyCfg(), width=8, num_teachers=4)
     batch = episodes()
-    fly(teachers, make_step(teachers, TrackingCost(), Taming()), batch, TrackingCost())
+    fly(teachers, looped(make_step(teachers, TrackingCost(), Taming())), batch, TrackingCost())
     layer = LinearPerTeacher(4, 3, 2)
     x = torch.randn(8, 3)
     alone = [
@@ -251,7 +252,7 @@ def test_memory_learns_to_tell_the_latent() -> None:
     assert sum(errors[-5:]) < 0.6 * sum(errors[:5]), errors
     room = make_classroom(tiny(), CPU)
     lesson = give_lesson(
-        room, make_lesson_step(room), episodes(), torch.zeros(1, 3), student_flies=True
+        room, looped(make_lesson_step(room)), episodes(), torch.zeros(1, 3), student_flies=True
     )
     assert lesson.loss.item() == lesson.action_error.item()
 

@@ -9,8 +9,9 @@ from acclimate_training.algorithms.algorithm import (
     descend,
     fresh_episodes,
 )
-from acclimate_training.algorithms.gradients import Step, Taming, fly, make_step
+from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.soap import Soap
+from acclimate_training.algorithms.unroll import make_unroll
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
 from acclimate_training.policies import QuadrotorPolicy
@@ -38,13 +39,11 @@ def gradient_steps(
     """Build the function that flies what `draw` gives and takes one gradient step."""
     weights = TrackingCost(settled_change=cfg.smoothness)
     taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
-    control_step: Step = make_step(policy, weights, taming)
-    if cfg.compile:
-        control_step = torch.compile(control_step, dynamic=False)
+    unroll = make_unroll(make_step(policy, weights, taming), policy, compile=cfg.compile)
 
     def iterate(iteration: int) -> dict[str, float]:
         horizon = cfg.horizon(iteration)
-        rollout = fly(policy, control_step, draw(iteration, horizon), weights)
+        rollout = fly(policy, unroll, draw(iteration, horizon), weights)
         norm = descend(
             optimizer,
             rollout.cost,

@@ -24,6 +24,7 @@ from acclimate_sim.quadrotor import (
     signals,
 )
 from acclimate_sim.references import Reference
+from acclimate_training.algorithms.unroll import Unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import (
@@ -64,7 +65,7 @@ class Moment:
         preview: (num_envs, 4, 3), or none.
         disturbances: Of this step.
         elapsed_s: (num_envs,), length of the step before.
-        settled: Scalar, 0 while robots may still be arriving, 1 afterwards.
+        settled: (num_envs,), 0 while robots may still be arriving, 1 afterwards.
     """
 
     position: Tensor
@@ -131,57 +132,39 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) ->
         cost, distance = step_cost(weights, state, reference, action, last, moment.settled)
         state, flying = stop_lost(state, distance)
         still = carry.flying * flying
-        carry = Carry(
-            state=_each(Tensor.contiguous, state),  # the layout that the first step gets too
-            reading=reading,
-            memory=memory,
-            actions=actions,
-            flying=still,
-        )
+        carry = Carry(state=state, reading=reading, memory=memory, actions=actions, flying=still)
         return carry, cost * still, distance
 
     return control_step
 
 
-def _each(change: Callable[[Tensor], Tensor], state: QuadrotorState) -> QuadrotorState:
-    return replace(state, **{f.name: change(getattr(state, f.name)) for f in fields(state)})
-
-
 def fly(
-    policy: QuadrotorPolicy, control_step: Step, episodes: Episodes, weights: TrackingCost
+    policy: QuadrotorPolicy, unroll: Unroll, episodes: Episodes, weights: TrackingCost
 ) -> Rollout:
-    """Fly all episodes to their end and keep the graph for the gradient."""
-    carry = take_off(policy, episodes)
-    costs, distances = [], []
-    for moment in moments(episodes, weights):
-        carry, cost, distance = control_step(episodes.robots, episodes.imperfections, carry, moment)
-        costs.append(cost)
-        distances.append(distance.detach())
-    robot_cost = torch.stack(costs).sum(0)
+    """Fly all episodes to their end; `unroll` repeats the step of `make_step`."""
+    carry, (costs, distances) = unroll(
+        (episodes.robots, episodes.imperfections),
+        take_off(policy, episodes),
+        moments(episodes, weights),
+    )
+    robot_cost = costs.sum(0)
     return Rollout(
         cost=robot_cost.mean(),
         robot_cost=robot_cost.detach(),
-        final_distance_m=torch.stack(distances[-100:]).mean(0),
-        lost=1.0 - carry.flying,
+        final_distance_m=distances[-100:].detach().mean(0),
+        lost=1.0 - carry.flying.detach(),
     )
 
 
 def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
-    """The carry before the first step: what the motors do was commanded since long ago.
-
-    As every later carry it is part of the graph, so that one compiled step serves all steps.
-    """
+    """The carry before the first step: what the motors do was commanded since long ago."""
     start = episodes.start
     action = 2.0 * start.motor_speed - 1.0
-
-    def joined(value: Tensor) -> Tensor:
-        return value.clone().requires_grad_(torch.is_grad_enabled())
-
     return Carry(
-        state=_each(joined, start),
-        reading=_each(joined, start),
-        memory=joined(policy.initial_memory(len(start))),
-        actions=joined(action.unsqueeze(1).repeat(1, episodes.delay_taps, 1)),
+        state=start,
+        reading=start,
+        memory=policy.initial_memory(len(start)),
+        actions=action.unsqueeze(1).repeat(1, episodes.delay_taps, 1),
         flying=torch.ones_like(start.position[:, 0]),
     )
 
@@ -193,7 +176,8 @@ def moments(episodes: Episodes, weights: TrackingCost) -> Iterator[Moment]:
     elapsed_s = torch.cat((lengths_s[:1], lengths_s[:-1]))
     position = episodes.reference.position
     times = torch.arange(len(steps), device=position.device)
-    settled = (times >= round(weights.settle_s / PERIOD_S)).to(position.dtype).unbind(0)
+    arrived = (times >= round(weights.settle_s / PERIOD_S)).to(position.dtype)
+    settled = arrived.unsqueeze(-1).expand(position.shape[:2])
     velocities = episodes.reference.linear_velocity.unbind(0)
     previews = [None] * len(steps) if episodes.preview is None else episodes.preview.unbind(0)
     for t, (here, velocity, preview) in enumerate(

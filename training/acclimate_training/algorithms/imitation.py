@@ -6,7 +6,6 @@ costs one backward pass of a small network per step. As an option the memory als
 latent through which the teacher sees the robot (Kumar et al. 2021, RMA, arXiv 2107.04034).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +21,7 @@ from acclimate_sim.quadrotor import (
 )
 from acclimate_sim.references import Reference
 from acclimate_training.algorithms.gradients import Carry, Moment, moments, take_off
+from acclimate_training.algorithms.unroll import Step, Unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.teachers import latent_of
 from acclimate_training.problems.privileged import privileged
@@ -44,6 +44,11 @@ class Classroom:
     teller: nn.Linear | None
     latent_weight: float
 
+    @property
+    def learners(self) -> nn.ModuleList:
+        """What learns from the teacher."""
+        return nn.ModuleList([self.student] if self.teller is None else [self.student, self.teller])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
@@ -62,44 +67,40 @@ class Lesson:
     lost: Tensor
 
 
-LessonStep = Callable[
-    [QuadrotorParameters, Imperfections, Carry, Moment, Tensor, Tensor],
-    tuple[Carry, Tensor, Tensor, Tensor],
-]
-"""Advances all robots by one step, given the teachers' offsets and who flies; also gives each
-robot's error of the actions, error of the latent, and distance."""
-
-
 def give_lesson(
     room: Classroom,
-    control_step: LessonStep,
+    unroll: Unroll,
     episodes: Episodes,
     offsets: Tensor,
     *,
     student_flies: bool,
 ) -> Lesson:
-    """Fly all episodes to their end, the student from an empty memory; keep the graph."""
-    carry = take_off(room.student, episodes)
+    """Fly all episodes to their end, the student from an empty memory.
+
+    Args:
+        room: Who teaches and who learns.
+        unroll: Repeats the step of `make_lesson_step`.
+        episodes: What is flown.
+        offsets: (num_teachers, 3) in m, where each teacher rests.
+        student_flies: Whether the student flies, or the teacher.
+    """
     offset = offsets.repeat_interleave(len(episodes.robots) // len(offsets), dim=0)
-    flies = torch.tensor(student_flies, device=offset.device)
-    of_actions, of_latent, distances = [], [], []
-    for moment in moments(episodes, TrackingCost()):
-        carry, action_error, latent_error, distance = control_step(
-            episodes.robots, episodes.imperfections, carry, moment, offset, flies
-        )
-        of_actions.append(action_error)
-        of_latent.append(latent_error)
-        distances.append(distance)
-    action_error = torch.stack(of_actions).sum(0).mean()
+    flies = torch.full_like(offset[:, :1], float(student_flies))
+    carry, (of_actions, of_latent, distances) = unroll(
+        (episodes.robots, episodes.imperfections, offset, flies),
+        take_off(room.student, episodes),
+        moments(episodes, TrackingCost()),
+    )
+    action_error = of_actions.sum(0).mean()
     return Lesson(
-        loss=action_error + room.latent_weight * torch.stack(of_latent).sum(0).mean(),
+        loss=action_error + room.latent_weight * of_latent.sum(0).mean(),
         action_error=action_error.detach(),
-        final_distance_m=torch.stack(distances[-100:]).mean(0),
-        lost=1.0 - carry.flying,
+        final_distance_m=distances[-100:].detach().mean(0),
+        lost=1.0 - carry.flying.detach(),
     )
 
 
-def make_lesson_step(room: Classroom) -> LessonStep:
+def make_lesson_step(room: Classroom) -> Step:
     """Build one control step in which the teacher corrects the student.
 
     The teacher's offset is subtracted from the position that the student sees, in flight and in
@@ -110,10 +111,10 @@ def make_lesson_step(room: Classroom) -> LessonStep:
     def control_step(
         robots: QuadrotorParameters,
         imperfections: Imperfections,
-        carry: Carry,
-        moment: Moment,
         offset: Tensor,
         student_flies: Tensor,
+        carry: Carry,
+        moment: Moment,
     ) -> tuple[Carry, Tensor, Tensor, Tensor]:
         now = moment.disturbances
         reference = Reference(position=moment.position, linear_velocity=moment.velocity)
@@ -128,7 +129,7 @@ def make_lesson_step(room: Classroom) -> LessonStep:
         action, memory = room.student(seen, carry.memory)
         action_error = (action - label).square().mean(-1)
         latent_error = _latent_error(room, memory, truth["privileged"])
-        flown = torch.where(student_flies, action.detach(), label)
+        flown = torch.where(student_flies > 0.0, action.detach(), label)
         actions = torch.cat((flown.unsqueeze(1), carry.actions[:, :-1]), dim=1)
         setpoint = delayed(imperfections, now, actions)
         state = advance(robots, imperfections, now, carry.state, setpoint)

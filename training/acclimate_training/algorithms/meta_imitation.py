@@ -31,6 +31,7 @@ from acclimate_training.algorithms.gradient_training import gradient_steps
 from acclimate_training.algorithms.gradients import Taming, make_step, moments, take_off
 from acclimate_training.algorithms.imitation import Classroom, give_lesson, make_lesson_step
 from acclimate_training.algorithms.soap import Soap
+from acclimate_training.algorithms.unroll import make_unroll
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
 from acclimate_training.policies import QuadrotorPolicy
@@ -50,9 +51,7 @@ def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
         study, iterations=cfg.iterations - taught, learning_rate=cfg.imitation.learning_rate
     )
     room = make_classroom(cfg, device)
-    learners = [room.student] if room.teller is None else [room.student, room.teller]
-    parameters = [p for learner in learners for p in learner.parameters()]
-    optimizer = Soap(parameters, lr=practice.learning_rate)
+    optimizer = Soap(room.learners.parameters(), lr=practice.learning_rate)
     teacher_optimizer = Soap(room.teacher.parameters(), lr=study.learning_rate)
     draw = draw_for(cfg, device, team)
     teach = gradient_steps(
@@ -142,9 +141,7 @@ def imitation_steps(
     team: Team,
 ) -> Iterate:
     """Build the function that flies what `draw` gives and takes one step towards the teacher."""
-    control_step = make_lesson_step(room)
-    if cfg.compile:
-        control_step = torch.compile(control_step, dynamic=False)
+    unroll = make_unroll(make_lesson_step(room), room.learners, compile=cfg.compile)
     offsets: list[Tensor] = []  # measured once, when the teacher has learned all it will
 
     def iterate(iteration: int) -> dict[str, float]:
@@ -153,7 +150,7 @@ def imitation_steps(
         if not offsets:
             offsets.append(steady_offsets(cfg, room.teacher, episodes.start.position.device))
         student_flies = iteration >= cfg.imitation.teacher_flies * cfg.iterations
-        lesson = give_lesson(room, control_step, episodes, offsets[0], student_flies=student_flies)
+        lesson = give_lesson(room, unroll, episodes, offsets[0], student_flies=student_flies)
         norm = descend(
             optimizer,
             lesson.loss,

@@ -111,7 +111,7 @@ def step_cost(
         reference: Where the robots should be after the step.
         action: (num_envs, 4), applied during the step.
         previous_action: (num_envs, 4), applied before.
-        settled: Scalar, 0 while robots may still be arriving, 1 afterwards.
+        settled: (num_envs,), 0 while robots may still be arriving, 1 afterwards.
 
     Returns:
         Cost (num_envs,) and distance to the reference (num_envs,) in m.
