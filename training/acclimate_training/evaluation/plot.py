@@ -15,7 +15,6 @@ from acclimate_deploy.report.drawing import (
     INK,
     ORANGE,
     PURPLE,
-    SKY,
     VERMILION,
     new_figure,
     plot_style,
@@ -43,10 +42,9 @@ SHOWN_S = 1.5
 PROPERTIES = {
     "thrust_to_weight": ("thrust-to-weight", BLUE),
     "control_delay": ("control delay", VERMILION),
-    "vertical_force": ("vertical force", GREEN),
-    "horizontal_force": ("horizontal force", ORANGE),
-    "single_motors": ("single motors", PURPLE),
-    "torque_to_inertia": ("torque-to-inertia", SKY),
+    "horizontal_force": ("horizontal force", GREEN),
+    "single_motors": ("single motors", ORANGE),
+    "torque_to_inertia": ("torque-to-inertia", PURPLE),
 }
 """Of the suite `knowledge`, with label and colour."""
 
@@ -93,10 +91,10 @@ def draw_distances(axes: "Axes", distances: Mapping[str, np.ndarray]) -> None:
         low, middle, high = np.quantile(100.0 * distance_m, (0.25, 0.5, 0.75), axis=1)
         axes.plot(time_s, middle, color=colour, label=name)
         axes.fill_between(time_s, low, high, color=colour, alpha=0.15, linewidth=0.0)
-    axes.set(xlim=(0.0, SHOWN_S), ylim=(0.0, None))
+    axes.set(xlim=(0.0, SHOWN_S), ylim=(0.1, None), yscale="log")
     axes.set_xlabel("time since waking up on the robot (s)")
     axes.set_ylabel("distance to the target (cm)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
 
 
 def draw_knowledge(axes: "Axes", knowledge: Mapping[str, Any]) -> None:
@@ -113,7 +111,7 @@ def draw_knowledge(axes: "Axes", knowledge: Mapping[str, Any]) -> None:
     axes.set(xscale="log", ylim=(0.0, 1.0))
     axes.set_xlabel("time since waking up on the robot (s)")
     axes.set_ylabel("known to the memory (R²)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _first_seconds(cfg: PlotCfg) -> dict[str, np.ndarray]:
