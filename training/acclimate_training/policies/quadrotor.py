@@ -135,4 +135,5 @@ def optional_features(
 
 def split_memory(cell: Cell, memory: Tensor) -> tuple[Tensor, Tensor]:
     """The cell's part of the memory and the integral, which may have no columns."""
-    return memory[:, : cell.memory_width], memory[:, cell.memory_width :]
+    own, integral = memory.split((cell.memory_width, memory.shape[1] - cell.memory_width), dim=1)
+    return own, integral

@@ -61,9 +61,13 @@ class TrackingCost:
     """Weights of the cost per control step; distances in m, rates in SI units.
 
     Attributes:
+        soft_m: Distance below which its cost turns from its length to its square: a cost that is
+            steep at the reference teaches gains that let slow robots swing.
         beyond: Extra slope of the distance beyond 0.5 m.
-        near: Weight of sqrt(distance), which keeps pulling close to the reference.
+        away: Cost of not being there, whatever the distance; who arrives early pays less of it.
+        away_m: Distance at which half of that is paid.
         speed: Weight of the speed error.
+        soft_m_s: Speed error below which its cost turns from its length to its square.
         overspeed: Weight of the squared speed error beyond `speed_limit_m_s`.
         speed_limit_m_s: Speed error above which robots would be stopped.
         body_rate: Weight of the body rate.
@@ -76,10 +80,13 @@ class TrackingCost:
         still_m_s: Speed of the reference that halves it: who follows must move the motors.
     """
 
+    soft_m: float = 0.02
     beyond: float = 2.0
-    near: float = 0.5
+    away: float = 1.6
+    away_m: float = 0.1
     speed: float = 0.1
-    overspeed: float = 1.0
+    soft_m_s: float = 0.05
+    overspeed: float = 2.0
     speed_limit_m_s: float = 1.5
     body_rate: float = 0.01
     heading: float = 0.3
@@ -117,15 +124,17 @@ def step_cost(
         Cost (num_envs,) and distance to the reference (num_envs,) in m.
     """
     w, x, y, z = state.orientation.unbind(-1)
-    distance = _norm(state.position - reference.position)
-    speed = _norm(state.linear_velocity - reference.linear_velocity)
+    position_error = state.position - reference.position
+    velocity_error = state.linear_velocity - reference.linear_velocity
+    distance, speed = _norm(position_error), _norm(velocity_error)
+    far = distance.square()
     change = action - previous_action
     still = 1.0 / (1.0 + reference.linear_velocity.square().sum(-1) / weights.still_m_s**2)
     cost = (
-        distance
+        _norm(position_error, weights.soft_m)
         + weights.beyond * torch.relu(distance - 0.5)
-        + weights.near * torch.sqrt(distance + SMOOTH)
-        + weights.speed * speed
+        + weights.away * far / (far + weights.away_m**2)
+        + weights.speed * _norm(velocity_error, weights.soft_m_s)
         + weights.overspeed * torch.relu(speed - weights.speed_limit_m_s).square()
         + weights.body_rate * _norm(state.angular_velocity)
         + weights.heading * (2 * (x * y + w * z)).square()
@@ -154,6 +163,6 @@ def stop_lost(state: QuadrotorState, distance: Tensor) -> tuple[QuadrotorState, 
     return replace(state, **kept), flying
 
 
-def _norm(vectors: Tensor) -> Tensor:
-    """Length (num_envs,), with a finite gradient at zero."""
-    return torch.sqrt(vectors.square().sum(-1) + SMOOTH**2)
+def _norm(vectors: Tensor, soft: float = SMOOTH) -> Tensor:
+    """Length (num_envs,) less `soft`; about half the square over `soft` for shorter vectors."""
+    return torch.sqrt(vectors.square().sum(-1) + soft**2) - soft
