@@ -18,7 +18,7 @@ from acclimate_training.trainer import CHECKPOINT, train
 from benchmarks.record import Figures
 
 RUNS = Path("runs/adaptation_gap")
-ITERATIONS, NUM_ENVS = 500, 256
+ITERATIONS, NUM_ENVS = 600, 256
 FIRST_HORIZON, LAST_HORIZON = 50, 200
 COMPILE = True
 

@@ -76,10 +76,10 @@ class TrainCfg:
     """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""
     policy: PolicyCfg = field(default_factory=PolicyCfg)
     """Size and senses of the policy."""
-    smoothness: float = 0.25
+    smoothness: float = 1.0
     """Weight of the setpoints' change once a robot hovers: less noise in the motors, and less
     eager flight."""
-    iterations: int = 1300
+    iterations: int = 900
     """Gradient steps; each flies `num_envs` robots."""
     num_envs: int = 512
     """Robots per iteration."""
@@ -91,11 +91,11 @@ class TrainCfg:
     """Control steps per flight once `growing_fraction` of training is over."""
     growing_fraction: float = 0.3
     """Share of the iterations during which the horizon grows."""
-    learning_rate: float = 4e-3
-    """Initial step size of Adam; falls to zero along a half cosine."""
+    learning_rate: float = 3e-2
+    """Initial step size of the optimizer; falls to zero along a half cosine."""
     max_gradient_norm: float = 1.0
     """Longer gradients of the mean cost are scaled down to this length."""
-    state_damping: float = 0.99
+    state_damping: float = 0.995
     """Factor on the state's gradient per control step back in time."""
     max_robot_gradient: float = 1000.0
     """Longest gradient of one robot's cost with respect to its state, at any step."""
@@ -123,9 +123,9 @@ class TrainCfg:
                 f"{self.first_horizon}. Fix: raise the last or lower the first."
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
-            raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.004 works.")
+            raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.03 works.")
         if not (math.isfinite(self.smoothness) and self.smoothness >= 0.0):
-            raise ConfigError(f"smoothness is {self.smoothness}. Fix: zero or more; 0.25 works.")
+            raise ConfigError(f"smoothness is {self.smoothness}. Fix: zero or more; 1 works.")
         if self.algorithm == "meta-imitation":
             self._check_imitation()
         if not 0.0 < self.state_damping <= 1.0 or not 0.0 <= self.growing_fraction <= 1.0:

@@ -107,7 +107,7 @@ class Taming:
             memory and last action at any step; longer ones are scaled down.
     """
 
-    state_damping: float = 0.985
+    state_damping: float = 0.995
     max_robot_gradient: float = 1000.0
 
 

@@ -80,19 +80,19 @@ class TrackingCost:
         still_m_s: Speed of the reference that halves it: who follows must move the motors.
     """
 
-    soft_m: float = 0.02
+    soft_m: float = 0.01
     beyond: float = 2.0
-    away: float = 1.6
+    away: float = 1.2
     away_m: float = 0.1
     speed: float = 0.1
-    soft_m_s: float = 0.05
+    soft_m_s: float = 0.02
     overspeed: float = 2.0
     speed_limit_m_s: float = 1.5
     body_rate: float = 0.01
     heading: float = 0.3
     tilt: float = 0.05
     change: float = 0.05
-    settled_change: float = 0.25
+    settled_change: float = 1.0
     settle_s: float = 1.0
     still_m_s: float = 0.5
 
