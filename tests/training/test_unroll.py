@@ -25,7 +25,7 @@ WEIGHTS = TrackingCost()
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A tree with a hole."""
+    """A tree that may have a hole."""
 
     wide: Tensor
     narrow: Tensor
@@ -39,14 +39,17 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_give_back_the_tree_that_was_packed() -> None:
-    tree = (Pair(wide=torch.randn(5, 2, 3), narrow=torch.randn(5)), torch.randn(5, 4))
+    """A memory without columns included."""
+    none = torch.zeros(5, 0)
+    tree = (Pair(wide=torch.randn(5, 2, 3), narrow=torch.randn(5), absent=none), torch.randn(5, 4))
     rows = pack(tree)
     assert rows.shape == (6 + 1 + 4, 5)
     assert rows.is_contiguous()
     pair, last = unpack(rows, tree)
+    assert pair.absent is not None
+    assert torch.equal(pair.absent, none)
     assert torch.equal(pair.wide, tree[0].wide)
     assert torch.equal(pair.narrow, tree[0].narrow)
-    assert pair.absent is None
     assert torch.equal(last, tree[1])
 
 

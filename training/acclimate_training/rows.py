@@ -4,6 +4,7 @@ A tree is a tensor (num_envs, *shape), a dataclass or a tuple of trees, or none.
 axis lies last and in one piece, so that loops over robots vectorise.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -16,15 +17,19 @@ Tree = TypeVar("Tree")
 
 def pack(tree: Any) -> Tensor:
     """All numbers of a tree, (rows, num_envs)."""
-    return torch.cat([leaf.reshape(len(leaf), -1).T for leaf in _leaves(tree)])
+    return torch.cat([leaf.reshape(len(leaf), _width(leaf)).T for leaf in _leaves(tree)])
 
 
 def unpack(rows: Tensor, like: Tree) -> Tree:
     """The tree whose rows these are, shaped like another one."""
     leaves = list(_leaves(like))
-    parts = rows.split([leaf[0].numel() for leaf in leaves])
-    shaped = (part.T.reshape(-1, *leaf.shape[1:]) for part, leaf in zip(parts, leaves, strict=True))
+    parts = rows.split([_width(leaf) for leaf in leaves])
+    shaped = (part.T.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True))
     return _rebuilt(like, shaped)
+
+
+def _width(leaf: Tensor) -> int:
+    return math.prod(leaf.shape[1:])
 
 
 def _leaves(tree: Any) -> Iterator[Tensor]:
