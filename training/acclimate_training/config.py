@@ -20,7 +20,7 @@ class ImitationCfg:
     """Iterations, out of all, that train the teachers by gradients through the simulator."""
     teacher_width: int = 64
     """Width of the two hidden layers of a teacher."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-2
     """Initial step size of the student; falls to zero along a half cosine."""
     teacher_flies: float = 0.03
     """Share of the student's iterations in which the teacher flies; then the student does."""
@@ -47,7 +47,7 @@ class ImitationCfg:
                 f"latent_weight {self.latent_weight} must not be negative. Fix: keep the defaults."
             )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
-            raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.004 works.")
+            raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.02 works.")
 
     @property
     def num_teachers(self) -> int:
