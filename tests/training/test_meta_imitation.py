@@ -167,7 +167,7 @@ def test_teacher_flies_when_the_student_does_not() -> None:
     offsets = torch.zeros(1, 3)
     lesson = give_lesson(room, unroll, batch, offsets, student_flies=False)
     # The cost smooths the distance by a tenth of a millimetre.
-    torch.testing.assert_close(lesson.final_distance_m, by_teacher, rtol=0, atol=1e-4)
+    torch.testing.assert_close(lesson.final_distance_m, by_teacher, rtol=0, atol=2e-4)
     lesson = give_lesson(room, unroll, batch, offsets, student_flies=True)
     assert (lesson.final_distance_m - by_teacher).abs().max() > 1e-3
 
