@@ -5,7 +5,6 @@ Every variant has a run directory of its own; a stopped measurement goes on wher
 
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from acclimate_training.checkpoint import load_checkpoint
@@ -39,8 +38,6 @@ def measure() -> Figures:
 def _trained(policy: PolicyCfg) -> QuadrotorPolicy:
     """Train a variant, or go on with it; a finished one is only loaded."""
     cfg = _settings(policy)
-    # Compiled steps of several policies share a cache of a few entries; full, it computes eagerly.
-    torch.compiler.reset()
     with training_progress(cfg) as report:
         train(cfg, report)
     trained = QuadrotorPolicy(policy)

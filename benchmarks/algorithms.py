@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from acclimate_training.checkpoint import load_checkpoint
@@ -53,9 +52,6 @@ def measure() -> Figures:
         "test_robots": TEST_ROBOTS,
     }
     for name, cfg in contestants().items():
-        # Compiled steps of several policies share a cache of a few entries; full, it computes
-        # eagerly.
-        torch.compiler.reset()
         with training_progress(cfg) as report:
             policy = train(cfg, report)
         figures[name] = {**_spent(cfg), **_flown(policy)}
