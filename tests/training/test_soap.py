@@ -61,3 +61,13 @@ def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
     descend(optimizer, 25, *whole)
     descend(restored, 25, copy, *whole[1:])
     assert torch.equal(copy, whole[0])
+
+
+def test_each_matrix_of_a_stack_is_stepped_as_if_alone() -> None:
+    valleys = [rotated_valley(seed) for seed in range(3)]
+    stack = nn.Parameter(torch.stack([weight.detach() for weight, _, _ in valleys]))
+    left, right = (torch.stack([valley[side] for valley in valleys]) for side in (1, 2))
+    descend(Soap([stack], lr=0.02), 25, stack, left, right)
+    for valley, weight in zip(valleys, stack.detach(), strict=True):
+        descend(Soap([valley[0]], lr=0.02), 25, *valley)
+        torch.testing.assert_close(weight, valley[0].detach(), rtol=1e-3, atol=1e-4)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Soap(torch.optim.Optimizer):
-    """Gradient descent on matrices in their own coordinates; on anything else it is Adam.
+    """Gradient descent on matrices, or stacks of them, in their own coordinates; else it is Adam.
 
     Args:
         parameters: To optimise.
@@ -54,7 +54,7 @@ class Soap(torch.optim.Optimizer):
         if not state:
             state |= _first_state(parameter)
         state["step"] += 1
-        if gradient.ndim == 2:
+        if gradient.ndim >= 2:
             self._turn(gradient, state)
         keep, keep_squared = self._betas
         state["mean"].lerp_(gradient, 1.0 - keep)
@@ -69,9 +69,9 @@ class Soap(torch.optim.Optimizer):
         """Update the covariances and, now and then, the bases they give."""
         step = state["step"]
         fresh = 1.0 - min(self._basis_beta, 1.0 - 1.0 / step)  # a plain mean at first
-        for side, matrix in (("left", gradient), ("right", gradient.T)):
+        for side, matrix in (("left", gradient), ("right", gradient.mT)):
             covariance = state[f"{side}_covariance"]
-            covariance.lerp_(matrix @ matrix.T, fresh)
+            covariance.lerp_(matrix @ matrix.mT, fresh)
             if step == 1 or step % self._basis_interval == 0:
                 basis = torch.linalg.eigh(covariance.double()).eigenvectors
                 state[f"{side}_basis"] = basis.to(covariance.dtype)
@@ -83,10 +83,10 @@ def _first_state(parameter: Tensor) -> dict[str, Any]:
         "mean": torch.zeros_like(parameter),
         "squared": torch.zeros_like(parameter),
     }
-    if parameter.ndim == 2:
-        rows, columns = parameter.shape
-        state["left_covariance"] = parameter.new_zeros(rows, rows)
-        state["right_covariance"] = parameter.new_zeros(columns, columns)
+    if parameter.ndim >= 2:
+        *stack, rows, columns = parameter.shape
+        state["left_covariance"] = parameter.new_zeros(*stack, rows, rows)
+        state["right_covariance"] = parameter.new_zeros(*stack, columns, columns)
     return state
 
 
@@ -94,10 +94,10 @@ def _turned(matrix: Tensor, state: dict[str, Any]) -> Tensor:
     """Into the basis, where there is one."""
     if "left_basis" not in state:
         return matrix
-    return state["left_basis"].T @ matrix @ state["right_basis"]
+    return state["left_basis"].mT @ matrix @ state["right_basis"]
 
 
 def _turned_back(matrix: Tensor, state: dict[str, Any]) -> Tensor:
     if "left_basis" not in state:
         return matrix
-    return state["left_basis"] @ matrix @ state["right_basis"].T
+    return state["left_basis"] @ matrix @ state["right_basis"].mT
