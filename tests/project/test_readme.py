@@ -1,10 +1,12 @@
 """What the README tells people to type exists."""
 
+import json
 import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +63,30 @@ def test_speeds_in_the_readme_are_those_of_the_benchmarks() -> None:
     texts = {f"{x:g}" for x in recorded} | {f"{x / 1000:.2f}" for x in recorded}
     assert len(shown) > 8
     assert shown <= texts
+
+
+def figures_of(case: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{case}.json").read_text())["figures"]
+
+
+def rows_between(mark: str) -> dict[str, list[str]]:
+    """Cells of a table of the README, by the first cell of their row."""
+    rows = re.findall(r"^\| (.*) \|$", README.split(f"<!-- {mark} -->")[1], flags=re.MULTILINE)
+    return {name: cells for name, *cells in (row.split(" | ") for row in rows[1:])}
+
+
+def test_gap_in_the_readme_is_that_of_the_benchmark() -> None:
+    figures, rows = figures_of("adaptation_gap"), rows_between("gap")
+    assert rows.keys() == figures["parameters"].keys()
+    for name, cells in rows.items():
+        expected = []
+        for family in ("in distribution", "held out"):
+            flown, gap = figures[family]["variants"][name], figures[family]["gap"]["closed"]
+            share = gap.get(name)
+            interval = share and [round(100 * share[bound]) for bound in ("low", "high")]
+            expected += [
+                f"{flown['cost']:.2f}",
+                f"{100 * flown['lost']:.1f} %",
+                f"{100 * share['share']:.0f} % ({interval[0]} to {interval[1]})" if share else "-",
+            ]
+        assert cells == expected, name
