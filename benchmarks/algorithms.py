@@ -19,16 +19,22 @@ from acclimate_training.trainer import CHECKPOINT, train
 from benchmarks.record import Figures
 
 RUNS = Path("runs/algorithms")
-ITERATIONS, TEACHER_ITERATIONS = 500, 200
+ITERATIONS, TEACHER_ITERATIONS, STUDENT_ITERATIONS = 500, 200, 300
+MANY_TEACHERS_ITERATIONS, MANY_TEACHERS_LEARNING_RATE = 500, 8e-3
+"""Four robots per teacher and iteration give noisy gradients: smaller steps, and more of them."""
 NUM_ENVS, WORKERS = 256, 1
 FIRST_HORIZON, LAST_HORIZON = 50, 250
 COMPILE = True
 TEST_ROBOTS = 1024
 
 IMITATION: dict[str, ImitationCfg] = {
-    "meta-imitation, one privileged teacher": ImitationCfg(),
-    "meta-imitation, 64 teachers": ImitationCfg(teachers=64),
-    "meta-imitation, one privileged teacher, latent of 8": ImitationCfg(latent=8),
+    "meta-imitation, one privileged teacher": ImitationCfg(teacher_iterations=TEACHER_ITERATIONS),
+    "meta-imitation, 64 teachers": ImitationCfg(
+        teachers=64, teacher_iterations=MANY_TEACHERS_ITERATIONS
+    ),
+    "meta-imitation, one privileged teacher, latent of 8": ImitationCfg(
+        teacher_iterations=TEACHER_ITERATIONS, latent=8
+    ),
 }
 GRADIENTS = "gradients through the simulator"
 RAPTOR = {
@@ -44,6 +50,7 @@ def measure() -> Figures:
         "budget": {
             "iterations": ITERATIONS,
             "teacher_iterations": TEACHER_ITERATIONS,
+            "teacher_iterations_of_many": MANY_TEACHERS_ITERATIONS,
             "num_envs": NUM_ENVS,
             "first_horizon": FIRST_HORIZON,
             "last_horizon": LAST_HORIZON,
@@ -76,8 +83,11 @@ def contestants() -> dict[str, TrainCfg]:
             plain,
             out=RUNS / name.replace(",", "").replace(" ", "-"),
             algorithm="meta-imitation",
-            imitation=replace(imitation, teacher_iterations=TEACHER_ITERATIONS),
+            imitation=imitation,
+            iterations=imitation.teacher_iterations + STUDENT_ITERATIONS,
         )
+        if imitation.num_teachers > 1:
+            runs[name] = replace(runs[name], learning_rate=MANY_TEACHERS_LEARNING_RATE)
     return runs
 
 
