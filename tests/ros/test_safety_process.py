@@ -179,6 +179,6 @@ def test_namespaces_keep_two_robots_apart(nodes: Nodes, client: RosClient) -> No
     assert "no odometry" in client.call("/two/safety/arm", True).message
     assert client.call("/one/safety/estop").success
     client.wait_for(lambda: client.mode("/one") == "emergency_stopped", "the stop")
-    before = time.monotonic()
-    client.wait_for(lambda: client.heard["/two/safety/state"][-1][0] > before, "a newer state")
+    before, of_two = time.monotonic(), client.heard["/two/safety/state"]
+    client.wait_for(lambda: of_two and of_two[-1][0] > before, "a newer state")
     assert client.mode("/two") == "disarmed"
