@@ -90,3 +90,20 @@ def test_gap_in_the_readme_is_that_of_the_benchmark() -> None:
                 f"{100 * share['share']:.0f} % ({interval[0]} to {interval[1]})" if share else "-",
             ]
         assert cells == expected, name
+
+
+def test_algorithms_in_the_readme_are_those_of_the_benchmark() -> None:
+    figures, rows = figures_of("algorithms"), rows_between("algorithms")
+    flown = {n for n, told in figures.items() if isinstance(told, dict) and "terminated" in told}
+    assert rows.keys() == flown
+    for name, cells in rows.items():
+        told = figures[name]
+        assert cells == [
+            str(told["teachers"]),
+            str(told["core_minutes"]),
+            f"{100 * told['terminated']:.1f} %",
+            f"{100 * told['lost']:.1f} %",
+            f"{told['final_error_median_m']:.3f} / {told['final_error_p90_m']:.3f} m",
+            f"{told['figure_eight_10s_rmse_median_m']:.3f} / "
+            f"{told['figure_eight_5.5s_rmse_median_m']:.3f} m",
+        ], name
