@@ -189,7 +189,9 @@ def _peer_sentence(record: dict[str, Any]) -> str:
     peers = [name for name in record["figures"] if name != "policy"]
     if not peers:
         return ""
-    return f"The peer ({', '.join(peers)}) flew the very same robots in the same run.\n"
+    earlier = record["settings"].get("peer_record")
+    when = f"earlier; its figures are from `{earlier}`" if earlier else "in the same run"
+    return f"The peer ({', '.join(peers)}) flew the very same robots {when}.\n"
 
 
 def _markdown(columns: list[str], rows: Rows) -> str:
