@@ -1,6 +1,7 @@
 """Ways to the same policy, on RAPTOR's ground: gradients, one teacher, many teachers, a latent.
 
-All train the same small policy on the same distribution with the same batches and iterations.
+All train the same small policy on the same distribution with batches of the same size; many
+teachers take more iterations.
 Every contestant has a run directory of its own; a stopped measurement goes on where it left off.
 """
 

@@ -459,3 +459,5 @@ def test_a_peers_figures_are_taken_only_from_the_same_robots(evaluated: Path) ->
     assert again["figures"]["raptor"] == record["figures"]["raptor"]
     with pytest.raises(EvaluationError, match=r"--robots 2 and this evaluation has 3.*Fix:"):
         evaluate(replace(cfg, robots=3))
+    with pytest.raises(EvaluationError, match=r"no figures of the peer none.*Fix:"):
+        evaluate(replace(cfg, peer="none"))

@@ -73,7 +73,7 @@ class EvaluateCfg:
     """Fly the same robots with a published policy too (needs the `peers` extra)."""
     peer_record: Path | None = None
     """Take the peer's figures from the record of an evaluation that flew it on the same suite,
-    robots and seed, which is half of the time."""
+    robots and seed, which is most of the time."""
     out: Path | None = None
     """Record (JSON); the default is evaluation.json beside the policy, or evaluation-SUITE.json
     for new ground of one kind."""

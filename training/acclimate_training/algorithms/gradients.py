@@ -6,7 +6,7 @@ gradient useful: the physics is converged (one Runge-Kutta step per period), the
 with training, and the state's gradient is damped at every step while the memory's is not.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from acclimate_sim.quadrotor import (
     signals,
 )
 from acclimate_sim.references import Reference
-from acclimate_training.algorithms.unroll import Unroll
+from acclimate_training.algorithms.unroll import Step, Unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import (
@@ -93,10 +93,6 @@ class Rollout:
     lost: Tensor
 
 
-Step = Callable[[QuadrotorParameters, Imperfections, Carry, Moment], tuple[Carry, Tensor, Tensor]]
-"""Advances all robots by one step; also gives each robot's cost and distance."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Taming:
     """What keeps the gradient of a long flight useful; the flight itself is unchanged.
@@ -112,7 +108,7 @@ class Taming:
 
 
 def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
-    """Build one differentiable control step: sensors, policy, physics and cost."""
+    """Build one differentiable control step: sensors, policy, physics; gives cost and distance."""
 
     def control_step(
         robots: QuadrotorParameters, imperfections: Imperfections, carry: Carry, moment: Moment

@@ -3,7 +3,7 @@
 Two ways to the same numbers. `looped` calls the step and leaves the gradient to autograd.
 `compiled` traces the step and its vector-Jacobian product once and then runs two compiled functions
 back to back: it keeps only what flows from step to step and computes everything else again on
-the way back, in registers, which costs less than to store it. Nothing of Python's bookkeeping
+the way back, in registers, which costs less than to store it. Little of Python's bookkeeping
 around a step remains; for the small batches of a CPU core that was more than half of the time.
 """
 

@@ -61,8 +61,7 @@ class TrackingCost:
     """Weights of the cost per control step; distances in m, rates in SI units.
 
     Attributes:
-        soft_m: Distance below which its cost turns from its length to its square: a cost that is
-            steep at the reference teaches gains that let slow robots swing.
+        soft_m: Distance below which its cost turns from its length to its square.
         beyond: Extra slope of the distance beyond 0.5 m.
         away: Cost of not being there, whatever the distance; who arrives early pays less of it.
         away_m: Distance at which half of that is paid.
