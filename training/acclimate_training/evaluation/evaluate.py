@@ -126,7 +126,7 @@ def _known_figures(cfg: EvaluateCfg) -> dict[str, Any]:
     record = read_record(cfg.peer_record)
     if cfg.peer not in record.get("figures", {}):
         raise EvaluationError(
-            f"{cfg.peer_record} has no figures of the peer {cfg.peer}. Fix: name a --peer that it has."
+            f"{cfg.peer_record} has no figures of the peer {cfg.peer}. Fix: another --peer."
         )
     for name in ("suite", "robots", "seed", "peer"):
         theirs, ours = record["settings"].get(name), getattr(cfg, name)
