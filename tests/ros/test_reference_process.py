@@ -1,5 +1,6 @@
 """What the policy node makes of references and trajectories, seen through what its policy reads."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,16 @@ class Mirror:
         topic = topics.REFERENCE_TRAJECTORY
         careless = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._trajectories = client.node.create_publisher(topic.message, topic.name, careless)
-        for topic in (topics.POLICY_COMMAND, topics.POLICY_MEMORY):
-            client.wait_for(lambda name=topic.name: client.last(name), topic.name)
+        client.wait_for(lambda: client.last("policy/command"), "policy/command")
+        client.wait_for(self._moved_memory, "policy/memory")
         client.wait_for(
             lambda: self._trajectories.get_subscription_count() == 1, "the node to listen"
         )
+
+    def _moved_memory(self) -> Any:
+        """A memory that rests is published once, perhaps before the client is known: move it."""
+        self.send_reference(time.monotonic() % 1.0)
+        return self.client.last("policy/memory")
 
     def now_ns(self) -> int:
         return self.client.node.get_clock().now().nanoseconds
