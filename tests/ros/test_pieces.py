@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_reference_round_trip() -> None:
 def test_empty_reference_is_refused() -> None:
     with pytest.raises(ContractError, match="exactly one point"):
         reference_from(MultiDOFJointTrajectory())
+
+
+@pytest.mark.parametrize("broken", ["position", "linear_velocity", "heading_rad"])
+def test_reference_that_is_not_finite_is_refused(broken: str) -> None:
+    """It would stay in a policy's memory long after the reference is right again."""
+    plain = Reference(position=np.zeros(3), linear_velocity=np.zeros(3))
+    value = np.nan if broken == "heading_rad" else np.array([0.0, np.inf, 0.0])
+    with pytest.raises(ContractError, match="not finite"):
+        reference_from(to_reference(replace(plain, **{broken: value}), to_stamp(0)))
 
 
 def a_trajectory(count: int = 5, stamp_s: int = 100) -> MultiDOFJointTrajectory:

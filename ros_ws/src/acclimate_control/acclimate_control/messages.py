@@ -71,7 +71,8 @@ def reference_from(message: MultiDOFJointTrajectory) -> Reference:
     """Reference pose and velocity, world frame.
 
     Raises:
-        ContractError: The message does not hold exactly one point with a transform and a velocity.
+        ContractError: The message does not hold exactly one point with a transform and a velocity,
+            or a number in it is not finite: one such would stay in a policy's memory for good.
     """
     points = message.points
     if len(points) != 1 or len(points[0].transforms) != 1 or len(points[0].velocities) != 1:
@@ -81,11 +82,14 @@ def reference_from(message: MultiDOFJointTrajectory) -> Reference:
         )
     transform, velocity = points[0].transforms[0], points[0].velocities[0].linear
     p, q = transform.translation, transform.rotation
-    return Reference(
-        position=np.array([p.x, p.y, p.z]),
-        linear_velocity=np.array([velocity.x, velocity.y, velocity.z]),
-        heading_rad=float(heading(np.array([q.w, q.x, q.y, q.z]))),
-    )
+    position, linear_velocity = _xyz([p, velocity])
+    heading_rad = float(heading(np.array([q.w, q.x, q.y, q.z])))
+    if not np.isfinite([*position, *linear_velocity, heading_rad]).all():
+        raise ContractError(
+            f"a reference at {position} with velocity {linear_velocity} and heading {heading_rad} "
+            "is not finite: nobody can fly there. Fix: check what publishes it."
+        )
+    return Reference(position=position, linear_velocity=linear_velocity, heading_rad=heading_rad)
 
 
 def to_reference(reference: Reference, stamp: Time) -> MultiDOFJointTrajectory:
