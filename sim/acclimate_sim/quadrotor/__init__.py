@@ -8,7 +8,7 @@ from acclimate_sim.quadrotor.distribution import (
     widened,
 )
 from acclimate_sim.quadrotor.disturbances import Disturbances, between, calm
-from acclimate_sim.quadrotor.dynamics import step
+from acclimate_sim.quadrotor.dynamics import Engine, step
 from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
 from acclimate_sim.quadrotor.initial_states import InitialStates, external_force, reset
 from acclimate_sim.quadrotor.parameters import (
@@ -27,6 +27,7 @@ __all__ = [
     "GRAVITY_M_S2",
     "MOTOR_SPIN",
     "Disturbances",
+    "Engine",
     "Imperfections",
     "InitialStates",
     "QuadrotorParameters",

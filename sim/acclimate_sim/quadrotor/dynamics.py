@@ -14,11 +14,35 @@ policy trained through it learns the integrator. Every stage is assembled by a s
 written component by component, `torch.compile` expands the expressions without end.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, QuadrotorParameters
 from acclimate_sim.quadrotor.state import QuadrotorState
+
+
+class Engine(Protocol):
+    """Whatever moves robots through one control period as `step` does.
+
+    Engines keep nothing that matters between calls: robots and states may be others each time,
+    so that a subset is reset by replacing its rows. They may keep what is dear to build anew.
+    An engine raises a ConfigError for what it cannot do rather than leave it out.
+    """
+
+    def __call__(
+        self,
+        parameters: QuadrotorParameters,
+        state: QuadrotorState,
+        action: Tensor,
+        dt_s: float | Tensor,
+        *,
+        external_force_n: Tensor | None = None,
+        external_torque_nm: Tensor | None = None,
+    ) -> QuadrotorState:
+        """Advance every robot by one control period; see `step`."""
+        ...
 
 
 def step(

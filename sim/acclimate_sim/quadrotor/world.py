@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from acclimate_sim.quadrotor.disturbances import Disturbances
-from acclimate_sim.quadrotor.dynamics import step
+from acclimate_sim.quadrotor.dynamics import Engine, step
 from acclimate_sim.quadrotor.imperfections import Imperfections
 from acclimate_sim.quadrotor.parameters import QuadrotorParameters
 from acclimate_sim.quadrotor.state import QuadrotorState
@@ -70,8 +70,12 @@ def advance(
     now: Disturbances,
     state: QuadrotorState,
     setpoint: Tensor,
+    engine: Engine = step,
 ) -> QuadrotorState:
-    """Move every robot through one step with what reaches its motors, (num_envs, 4)."""
+    """Move every robot through one step with what reaches its motors, (num_envs, 4).
+
+    Air, ground effect, battery and payload are the same in every engine.
+    """
     changed = replace(
         robots,
         mass_kg=robots.mass_kg * now.mass_factor,
@@ -80,7 +84,7 @@ def advance(
     )
     # Drag is per mass of the robot as it was built: a payload meets no air.
     force = now.force_n + robots.mass_kg.unsqueeze(-1) * _drag(imperfections, now, state)
-    return step(changed, state, setpoint, now.time_step_s, external_force_n=force)
+    return engine(changed, state, setpoint, now.time_step_s, external_force_n=force)
 
 
 def _lift(imperfections: Imperfections, state: QuadrotorState) -> Tensor:

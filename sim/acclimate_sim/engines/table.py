@@ -1,0 +1,25 @@
+"""Engines by name."""
+
+from collections.abc import Callable
+
+from acclimate_contract import ConfigError
+from acclimate_sim.quadrotor.dynamics import Engine, step
+
+
+def _analytic() -> Engine:
+    return step
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic}
+"""Builders, which import what they need only when they are called."""
+
+
+def make_engine(name: str) -> Engine:
+    """Build an engine.
+
+    Raises:
+        ConfigError: The engine is unknown, or what it needs is not installed.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"unknown engine {name!r}. Fix: use one of {', '.join(ENGINES)}.")
+    return ENGINES[name]()
