@@ -119,7 +119,8 @@ def diverse() -> ParameterSpace:
 
     On top of `widened`: stronger motors and longer arms, unequal and tilted motors, a centre of
     mass beside the middle, latency, drag, sagging batteries, imperfect sensors. `severity` scales
-    all imperfections of a robot together but its sensor noise; every second robot has none.
+    all imperfections of a robot together but its sensor noise; every second robot has none of
+    them, and every second one no noise.
     """
     wider = {
         "thrust_to_weight": LogUniform(low=1.35, high=13.0),
@@ -141,7 +142,14 @@ def _up_to(name: str, unit: str, high: float, description: str) -> Parameter:
     return Parameter(name=name, unit=unit, distribution=distribution, description=description)
 
 
-NOISE = (_up_to("noise_level", "1", 1.2, "Sensor noise over that of the published noise test."),)
+NOISE = (
+    _symmetric(
+        "noise_level",
+        "1",
+        1.2,
+        "Sensor noise over that of the published noise test; negative means none.",
+    ),
+)
 IMPERFECTIONS = (
     Parameter(
         name="severity",
@@ -183,7 +191,7 @@ BIAS_STD = (0.0, 0.01, 0.03, 0.03)
 
 
 def noisy() -> ParameterSpace:
-    """`widened` with sensor noise from none to a little more than the published noise test."""
+    """`widened` with sensor noise up to a little more than the published noise test, or none."""
     space = widened()
     return replace(space, name="quadrotor/noisy", parameters=(*space.parameters, *NOISE))
 
@@ -269,7 +277,7 @@ def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -
     def scaled(name: str) -> Tensor:
         return severity * draws[name] if name in draws else torch.zeros_like(severity)
 
-    noise = draws.get("noise_level", torch.zeros_like(severity))
+    noise = draws.get("noise_level", torch.zeros_like(severity)).clamp_min(0.0)
     biases = torch.stack([scaled(f"bias_{i}") for i in range(12)], dim=-1)
     spread = torch.tensor(BIAS_STD).to(severity).repeat_interleave(3)
     level = draws.get("bias_level", torch.zeros_like(severity))
