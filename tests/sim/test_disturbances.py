@@ -38,13 +38,10 @@ def test_on_a_calm_day_nothing_happens() -> None:
         assert values == pytest.approx(neutral.get(name, 0.0))
 
 
-def test_steps_are_the_rows_in_order() -> None:
+def test_one_step_is_one_row() -> None:
     whole = schedule()
-    steps = whole.steps()
-    assert len(steps) == len(whole)
-    for t, step in enumerate(steps):
+    for t in range(len(whole)):
         for name in NAMES:
-            assert torch.equal(getattr(step, name), getattr(whole, name)[t])
             assert torch.equal(getattr(whole.at(t), name), getattr(whole, name)[t])
 
 

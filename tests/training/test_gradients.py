@@ -26,6 +26,7 @@ from acclimate_training.problems.quadrotor_tracking import (
     TrackingCost,
     stop_lost,
 )
+from acclimate_training.rows import steps
 
 WEIGHTS = TrackingCost()
 UNTAMED = Taming(state_damping=1.0, max_robot_gradient=float("inf"))
@@ -144,12 +145,12 @@ def test_a_flight_starts_as_if_it_had_been_flying(policy: QuadrotorPolicy) -> No
 
 def test_each_moment_knows_how_long_the_step_before_it_was() -> None:
     batch = harsh_episodes(num_envs=4, num_steps=120)
-    given = list(moments(batch, WEIGHTS))
-    steps = batch.disturbances.time_step_s
+    given = list(steps(moments(batch, WEIGHTS)))
+    lengths_s = batch.disturbances.time_step_s
     assert batch.preview is not None
-    assert torch.equal(given[0].elapsed_s, steps[0])
+    assert torch.equal(given[0].elapsed_s, lengths_s[0])
     for t in (1, 40, 79):
-        assert torch.equal(given[t].elapsed_s, steps[t - 1])
+        assert torch.equal(given[t].elapsed_s, lengths_s[t - 1])
         assert torch.equal(given[t].position, batch.reference.position[t])
         assert torch.equal(given[t].velocity, batch.reference.linear_velocity[t])
         preview = given[t].preview

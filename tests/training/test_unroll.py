@@ -14,6 +14,7 @@ from acclimate_training.algorithms.imitation import give_lesson, make_lesson_ste
 from acclimate_training.algorithms.meta_imitation import make_classroom
 from acclimate_training.algorithms.unroll import looped, make_unroll
 from acclimate_training.config import ImitationCfg, TrainCfg
+from acclimate_training.fused import UnsupportedStepError
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
@@ -32,10 +33,18 @@ class Pair:
     absent: Tensor | None = None
 
 
-@pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace as ever, but leave out the compiler, which takes a minute for a quadrotor."""
-    monkeypatch.setattr(unroll_module.torch, "compile", lambda graph, **options: graph)
+@pytest.fixture(params=["fused", "compiled"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One way to unroll alone; torch's compiler, which takes a minute for a quadrotor, left out."""
+    if request.param == "fused":
+        monkeypatch.setattr(unroll_module, "CompiledFlow", _unsupported)
+    else:
+        monkeypatch.setattr(unroll_module, "FusedFlow", _unsupported)
+        monkeypatch.setattr(torch, "compile", lambda graph, **options: graph)
+
+
+def _unsupported(*_: object) -> None:
+    raise UnsupportedStepError
 
 
 def test_rows_give_back_the_tree_that_was_packed() -> None:
@@ -64,11 +73,13 @@ def leaky_step(layer: nn.Linear) -> Callable[..., tuple[Pair, Tensor, Tensor]]:
     return step
 
 
-def test_compiler_changes_no_number() -> None:
+@pytest.mark.parametrize("without", ["FusedFlow", "CompiledFlow"])
+def test_compiler_changes_no_number(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+    monkeypatch.setattr(unroll_module, without, _unsupported)
     torch.manual_seed(0)
     layer, gain = nn.Linear(3, 3), torch.randn(4, 3)
     start = Pair(wide=torch.randn(4, 3), narrow=torch.zeros(4))
-    moments = list(torch.randn(6, 4, 3))
+    moments = torch.randn(6, 4, 3)
     answers = []
     for compile in (False, True):
         unroll = make_unroll(leaky_step(layer), layer, compile=compile)
@@ -80,14 +91,14 @@ def test_compiler_changes_no_number() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("traced")
+@pytest.mark.usefixtures("way")
 def test_what_is_learned_between_two_flights_is_flown_in_the_second() -> None:
     layer = nn.Linear(3, 3)
     start = Pair(wide=torch.randn(4, 3), narrow=torch.zeros(4))
     unroll = make_unroll(leaky_step(layer), layer, compile=True)
     flown = []
     for _ in range(2):
-        _, (squares, _) = unroll((torch.ones(4, 3),), start, [torch.zeros(4, 3)])
+        _, (squares, _) = unroll((torch.ones(4, 3),), start, torch.zeros(1, 4, 3))
         flown.append(squares.detach())
         with torch.no_grad():
             layer.weight.add_(0.5)
@@ -101,13 +112,11 @@ def everything_happens(num_envs: int = 6, num_steps: int = 15) -> Episodes:
     return draw_episodes(space, situations, num_envs, num_steps, generator, preview=True)
 
 
-@pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize(
-    "taming", [Taming(), Taming(state_damping=0.9, max_robot_gradient=0.01)], ids=str
-)
-def test_flight_from_rows_to_rows_has_the_gradient_of_the_step_as_written(taming: Taming) -> None:
+@pytest.mark.usefixtures("way")
+def test_flight_from_rows_to_rows_has_the_gradient_of_the_step_as_written() -> None:
     torch.manual_seed(0)
     policy = QuadrotorPolicy(PolicyCfg(time_aware=True, preview=True))
+    taming = Taming(state_damping=0.9, max_robot_gradient=0.01)  # tight enough to matter
     batch, step = everything_happens(), make_step(policy, WEIGHTS, taming)
     gradients, costs = [], []
     for unroll in (looped(step), make_unroll(step, policy, compile=True)):
@@ -119,7 +128,7 @@ def test_flight_from_rows_to_rows_has_the_gradient_of_the_step_as_written(taming
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
 
 
-@pytest.mark.usefixtures("traced")
+@pytest.mark.usefixtures("way")
 def test_lesson_from_rows_to_rows_has_the_gradient_of_the_step_as_written() -> None:
     torch.manual_seed(0)
     cfg = TrainCfg(

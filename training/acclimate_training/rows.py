@@ -28,6 +28,23 @@ def unpack(rows: Tensor, like: Tree) -> Tree:
     return _rebuilt(like, shaped)
 
 
+def pack_steps(tree: Any) -> Tensor:
+    """`pack` for a tree with a leading time axis, (time, rows, num_envs)."""
+    parts = (leaf.reshape(*leaf.shape[:2], _width(leaf[0])).mT for leaf in _leaves(tree))
+    return torch.cat(list(parts), dim=1)
+
+
+def steps(tree: Tree) -> Iterator[Tree]:
+    """The trees of one step each, of a tree with a leading time axis."""
+    for leaves in zip(*(leaf.unbind(0) for leaf in _leaves(tree)), strict=True):
+        yield _rebuilt(tree, iter(leaves))
+
+
+def first(tree: Tree) -> Tree:
+    """The tree of the first robot alone."""
+    return _rebuilt(tree, (leaf[:1].clone() for leaf in _leaves(tree)))
+
+
 def _width(leaf: Tensor) -> int:
     return math.prod(leaf.shape[1:])
 

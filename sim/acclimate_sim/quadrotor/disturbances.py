@@ -39,12 +39,6 @@ class Disturbances:
         """One step of the schedule."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def steps(self) -> list["Disturbances"]:
-        """All steps, in order."""
-        columns = {f.name: getattr(self, f.name).unbind(0) for f in fields(self)}
-        names, rows = columns.keys(), zip(*columns.values(), strict=True)
-        return [Disturbances(**dict(zip(names, row, strict=True))) for row in rows]
-
     def to(self, *args: torch.device | torch.dtype | str) -> "Disturbances":
         """Move to a device or a float type, as `Tensor.to`."""
         return replace(self, **{f.name: getattr(self, f.name).to(*args) for f in fields(self)})

@@ -6,7 +6,6 @@ gradient useful: the physics is converged (one Runge-Kutta step per period), the
 with training, and the state's gradient is damped at every step while the memory's is not.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,7 +23,7 @@ from acclimate_sim.quadrotor import (
     signals,
 )
 from acclimate_sim.references import Reference
-from acclimate_training.algorithms.unroll import Step, Unroll
+from acclimate_training.algorithms.unroll import Unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import (
@@ -34,6 +33,7 @@ from acclimate_training.problems.quadrotor_tracking import (
     step_cost,
     stop_lost,
 )
+from acclimate_training.row_step import Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Carry:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What one control step is given from outside.
+    """What a control step is given from outside; for many steps, time is the first axis.
 
     Attributes:
         position: (num_envs, 3) of the reference.
@@ -108,14 +108,22 @@ class Taming:
 
 
 def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
-    """Build one differentiable control step: sensors, policy, physics; gives cost and distance."""
+    """Build one differentiable control step: sensors, policy, physics; gives cost and distance.
+
+    Robots must not know of each other, nor how many they are: some ways to unroll the step look at
+    one robot at a time.
+    """
 
     def control_step(
-        robots: QuadrotorParameters, imperfections: Imperfections, carry: Carry, moment: Moment
+        robots: QuadrotorParameters,
+        imperfections: Imperfections,
+        share: Tensor,
+        carry: Carry,
+        moment: Moment,
     ) -> tuple[Carry, Tensor, Tensor]:
         now = moment.disturbances
         reference = Reference(position=moment.position, linear_velocity=moment.velocity)
-        carry = _tame(carry, taming.state_damping, taming.max_robot_gradient / len(robots))
+        carry = _tame(carry, taming.state_damping, taming.max_robot_gradient * share)
         last = carry.actions[:, 0]
         reading = measure(imperfections, now, carry.state, carry.reading)
         seen = signals(reading, reference, last, moment.elapsed_s, moment.preview)
@@ -139,9 +147,7 @@ def fly(
 ) -> Rollout:
     """Fly all episodes to their end; `unroll` repeats the step of `make_step`."""
     carry, (costs, distances) = unroll(
-        (episodes.robots, episodes.imperfections),
-        take_off(policy, episodes),
-        moments(episodes, weights),
+        constants(episodes), take_off(policy, episodes), moments(episodes, weights)
     )
     robot_cost = costs.sum(0)
     return Rollout(
@@ -150,6 +156,13 @@ def fly(
         final_distance_m=distances[-100:].detach().mean(0),
         lost=1.0 - carry.flying.detach(),
     )
+
+
+def constants(episodes: Episodes) -> tuple[QuadrotorParameters, Imperfections, Tensor]:
+    """What does not change during a flight: robots, imperfections, shares (num_envs,) in a mean."""
+    robots = episodes.robots
+    share = torch.full_like(robots.mass_kg, 1.0 / len(robots))
+    return robots, episodes.imperfections, share
 
 
 def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
@@ -165,28 +178,20 @@ def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
     )
 
 
-def moments(episodes: Episodes, weights: TrackingCost) -> Iterator[Moment]:
-    """What each control step is given, in order."""
-    steps = episodes.disturbances.steps()
+def moments(episodes: Episodes, weights: TrackingCost) -> Moment:
+    """What all control steps are given; time leads."""
     lengths_s = episodes.disturbances.time_step_s
-    elapsed_s = torch.cat((lengths_s[:1], lengths_s[:-1]))
     position = episodes.reference.position
-    times = torch.arange(len(steps), device=position.device)
+    times = torch.arange(len(lengths_s), device=position.device)
     arrived = (times >= round(weights.settle_s / PERIOD_S)).to(position.dtype)
-    settled = arrived.unsqueeze(-1).expand(position.shape[:2])
-    velocities = episodes.reference.linear_velocity.unbind(0)
-    previews = [None] * len(steps) if episodes.preview is None else episodes.preview.unbind(0)
-    for t, (here, velocity, preview) in enumerate(
-        zip(position.unbind(0), velocities, previews, strict=True)
-    ):
-        yield Moment(
-            position=here,
-            velocity=velocity,
-            preview=preview,
-            disturbances=steps[t],
-            elapsed_s=elapsed_s[t],
-            settled=settled[t],
-        )
+    return Moment(
+        position=position,
+        velocity=episodes.reference.linear_velocity,
+        preview=episodes.preview,
+        disturbances=episodes.disturbances,
+        elapsed_s=torch.cat((lengths_s[:1], lengths_s[:-1])),
+        settled=arrived.unsqueeze(-1).expand(position.shape[:2]),
+    )
 
 
 class _TameGradient(torch.autograd.Function):
@@ -198,7 +203,7 @@ class _TameGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, factor: float, limit: float, physical: Tensor, mental: Tensor
+        ctx: Any, factor: float, limit: Tensor, physical: Tensor, mental: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.factor, ctx.limit = factor, limit
         return physical.clone(), mental.clone()
@@ -211,7 +216,7 @@ class _TameGradient(torch.autograd.Function):
         return None, None, scale * physical, scale * mental
 
 
-def _tame(carry: Carry, factor: float, limit: float) -> Carry:
+def _tame(carry: Carry, factor: float, limit: Tensor) -> Carry:
     """Tame all that flows back from a step into the one before it.
 
     The factor acts on the robot's state alone: what the policy remembers, and what it did last,

@@ -21,11 +21,12 @@ from acclimate_sim.quadrotor import (
 )
 from acclimate_sim.references import Reference
 from acclimate_training.algorithms.gradients import Carry, Moment, moments, take_off
-from acclimate_training.algorithms.unroll import Step, Unroll
+from acclimate_training.algorithms.unroll import Unroll
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.teachers import latent_of
 from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost, stop_lost
+from acclimate_training.row_step import Step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,13 @@ from acclimate_training.algorithms.algorithm import (
     stream,
 )
 from acclimate_training.algorithms.gradient_training import gradient_steps
-from acclimate_training.algorithms.gradients import Taming, make_step, moments, take_off
+from acclimate_training.algorithms.gradients import (
+    Taming,
+    constants,
+    make_step,
+    moments,
+    take_off,
+)
 from acclimate_training.algorithms.imitation import Classroom, give_lesson, make_lesson_step
 from acclimate_training.algorithms.soap import Soap
 from acclimate_training.algorithms.unroll import make_unroll
@@ -38,6 +44,7 @@ from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.teachers import make_teachers
 from acclimate_training.problems.episodes import SITUATIONS, Situations, episodes_of
 from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
+from acclimate_training.rows import steps
 
 ROBOTS, OFFSETS = range(2)
 """Second keys of the random numbers that a team shares."""
@@ -194,8 +201,8 @@ def steady_offsets(cfg: TrainCfg, teacher: QuadrotorPolicy, device: torch.device
     errors = []
     with torch.no_grad():
         carry = take_off(teacher, episodes)
-        for moment in moments(episodes, weights):
-            carry, _, _ = control_step(episodes.robots, episodes.imperfections, carry, moment)
+        for moment in steps(moments(episodes, weights)):
+            carry, _, _ = control_step(*constants(episodes), carry, moment)
             errors.append(carry.state.position - moment.position)
     error = torch.stack(errors[len(errors) // 2 :]).mean(0) * carry.flying.unsqueeze(-1)
     flying = carry.flying.view(num_teachers, -1, 1).sum(1)

@@ -14,7 +14,13 @@ import torch
 
 from acclimate_sim.quadrotor import DISTRIBUTIONS, resting
 from acclimate_sim.references import Reference
-from acclimate_training.algorithms.gradients import Taming, make_step, moments, take_off
+from acclimate_training.algorithms.gradients import (
+    Taming,
+    constants,
+    make_step,
+    moments,
+    take_off,
+)
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
@@ -24,6 +30,7 @@ from acclimate_training.problems.quadrotor_tracking import (
     TrackingCost,
     step_cost,
 )
+from acclimate_training.rows import steps
 
 ORACLE, ROBUST, ADAPTIVE = "oracle", "robust", "adaptive"
 _NO_MEMORY = PolicyCfg(cell="none", width=40, memory_width=28, integrate=False)
@@ -92,10 +99,8 @@ def outcome(policy: QuadrotorPolicy, family: str) -> Outcome:
     costs, distances = [], []
     with torch.no_grad():
         carry = take_off(policy, episodes)
-        for moment in moments(episodes, weights):
-            carry, cost, distance = control_step(
-                episodes.robots, episodes.imperfections, carry, moment
-            )
+        for moment in steps(moments(episodes, weights)):
+            carry, cost, distance = control_step(*constants(episodes), carry, moment)
             costs.append(cost + missed * (1.0 - carry.flying))
             distances.append(distance)
     return Outcome(

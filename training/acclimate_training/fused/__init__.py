@@ -1,0 +1,14 @@
+"""Whole flights in one compiled loop: policy, physics and cost, forward and backward.
+
+A step and its vector-Jacobian product are traced for a single robot (`torch.fx`), written out as a
+program of scalars (`scalarize`, `program`), and printed as C++ in which every scalar is a vector
+of robots (`emit`, `lanes.h`). Time is a loop inside; what flows between two operators stays in
+registers or in the first cache. There is no second model of anything: the program is derived from
+the step as it is written.
+"""
+
+from acclimate_training.fused.flow import FusedFlow
+from acclimate_training.fused.kernel import CompilerError
+from acclimate_training.fused.scalarize import UnsupportedStepError
+
+__all__ = ["CompilerError", "FusedFlow", "UnsupportedStepError"]

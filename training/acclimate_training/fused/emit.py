@@ -1,0 +1,138 @@
+"""C++ for a step forward and backward, repeated over time; see `lanes.h` for what it builds on."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+import numpy as np
+
+from acclimate_training.fused.printer import Printer
+from acclimate_training.fused.program import Value
+from acclimate_training.fused.scalarize import Scalars
+
+FORWARD = """
+extern "C" int lanes() {{ return LANES; }}
+
+extern "C" void forward(long begin, long end, long steps, long stride,
+                        const float* const* parameters, const float* world, const float* start,
+                        const float* moments, float* tape, float* last, float* outputs) {{
+{hoisted}
+  for (long tile = begin; tile < end; tile++) {{
+    const long robot = tile * LANES;
+    V W[{num_world}], C[{num_carry}];
+    for (long i = 0; i < {num_world}; i++) W[i] = load(world + i * stride + robot);
+    for (long i = 0; i < {num_carry}; i++) C[i] = load(start + i * stride + robot);
+    for (long t = 0; t < steps; t++) {{
+      float* before = tape + (tile * steps + t) * {num_carry} * LANES;
+      for (long i = 0; i < {num_carry}; i++) store(before + i * LANES, C[i]);
+      const float* m = moments + t * {num_moment} * stride + robot;
+      float* o = outputs + t * {num_outputs} * stride + robot;
+{body}
+    }}
+    for (long i = 0; i < {num_carry}; i++) store(last + i * stride + robot, C[i]);
+  }}
+}}
+"""
+BACKWARD = """
+extern "C" void backward(long begin, long end, long steps, long stride,
+                         const float* const* parameters, const float* world,
+                         const float* moments, const float* tape, const float* of_outputs,
+                         float* sums) {{
+{hoisted}
+  V* S = new (std::align_val_t(64)) V[{num_parameters}]();
+{outers}
+  for (long tile = begin; tile < end; tile++) {{
+    const long robot = tile * LANES;
+    V W[{num_world}], C[{num_carry}], G[{num_carry}] = {{}};
+    for (long i = 0; i < {num_world}; i++) W[i] = load(world + i * stride + robot);
+    for (long t = steps - 1; t >= 0; t--) {{
+      const float* before = tape + (tile * steps + t) * {num_carry} * LANES;
+      for (long i = 0; i < {num_carry}; i++) C[i] = load(before + i * LANES);
+      const float* m = moments + t * {num_moment} * stride + robot;
+      const float* g = of_outputs + t * {num_outputs} * stride + robot;
+{body}
+    }}
+  }}
+{flushes}
+  for (long i = 0; i < {num_parameters}; i++)
+    for (int lane = 0; lane < LANES; lane++) sums[i] += S[i][lane];
+  operator delete[](S, std::align_val_t(64));
+}}
+"""
+
+
+def emit(
+    forward: Scalars, backward: Scalars, sizes: dict[str, int], shapes: Sequence[tuple[int, ...]]
+) -> tuple[str, str]:
+    """Print both directions as C++.
+
+    Args:
+        forward: Results: the next carry, the outputs.
+        backward: Results: the gradient of the carry, the gradients of the parameters.
+        sizes: Number of rows of `world`, `carry`, `moment` and of the outputs, as `num_...`.
+        shapes: Of the parameters that learn.
+
+    Returns:
+        Sources of `forward` and of `backward`.
+    """
+    header = files("acclimate_training.fused").joinpath("lanes.h").read_text()
+    return header + _forward(forward, sizes), header + _backward(backward, sizes, shapes)
+
+
+def _forward(scalars: Scalars, sizes: dict[str, int]) -> str:
+    carry, outputs = scalars.results
+    printer = Printer(scalars.program, [*carry, *outputs])
+    ends = [f"store(o + {i} * stride, {printer.name(v)});" for i, v in enumerate(outputs)]
+    ends += _assignments("C", printer, carry)
+    return FORWARD.format(hoisted=printer.hoisted(), body=printer.body(ends), **sizes)
+
+
+def _backward(scalars: Scalars, sizes: dict[str, int], shapes: Sequence[tuple[int, ...]]) -> str:
+    of_carry, *gradients = scalars.results
+    printer = Printer(scalars.program, [*of_carry, *(v for g in gradients for v in g)])
+    outers: list[str] = []
+    flushes: list[str] = []
+    ends: list[str] = []
+    start = 0
+    for values, shape in zip(gradients, shapes, strict=True):
+        if outer := _outer(printer, np.array(values).reshape(shape)):
+            rows, columns = outer
+            printer.skip(values)
+            outers.append(f"Outer<{len(rows)}, {len(columns)}> outer{start};")
+            ends += [
+                f"const V rows{start}[] = {printer.array(rows)};",
+                f"const V columns{start}[] = {printer.array(columns)};",
+                f"outer{start}.add(rows{start}, columns{start}, S + {start});",
+            ]
+            flushes.append(f"outer{start}.flush(S + {start});")
+        else:
+            ends += [f"S[{start + i}] += {printer.name(value)};" for i, value in enumerate(values)]
+        start += len(values)
+    ends += _assignments("G", printer, of_carry)
+    return BACKWARD.format(
+        hoisted=printer.hoisted(),
+        outers="\n".join(outers),
+        body=printer.body(ends),
+        flushes="\n".join(flushes),
+        num_parameters=start,
+        **sizes,
+    )
+
+
+def _assignments(array: str, printer: Printer, values: Sequence[Value]) -> list[str]:
+    """Replace a whole array at once: its old entries may be among the new ones."""
+    new = f"const V new_{array}[] = {printer.array(values)};"
+    return [new, f"for (long i = 0; i < {len(values)}; i++) {array}[i] = new_{array}[i];"]
+
+
+def _outer(printer: Printer, gradient: np.ndarray) -> tuple[list[Value], list[Value]] | None:
+    """The two vectors whose outer product the gradient of a matrix is, if it is one."""
+    entries = gradient.ravel().tolist()
+    if gradient.ndim != 2 or not all(map(printer.is_outer, entries)):
+        return None
+    pairs = np.array([printer.operands(value) for value in entries])
+    rows, columns = pairs.T.reshape(2, *gradient.shape)
+    if (rows == rows[:1]).all():
+        rows, columns = columns, rows
+    if (rows == rows[:, :1]).all() and (columns == columns[:1]).all():
+        return rows[:, 0].tolist(), columns[0].tolist()
+    return None
