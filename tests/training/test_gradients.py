@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import Disturbances, QuadrotorState, advance, published, widened
 from acclimate_sim.quadrotor.distribution import diverse
 from acclimate_training.algorithms.gradients import (
@@ -26,7 +27,6 @@ from acclimate_training.problems.quadrotor_tracking import (
     TrackingCost,
     stop_lost,
 )
-from acclimate_training.rows import steps
 
 WEIGHTS = TrackingCost()
 UNTAMED = Taming(state_damping=1.0, max_robot_gradient=float("inf"))

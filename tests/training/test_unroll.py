@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from acclimate_sim.fused import UnsupportedStepError
+from acclimate_sim.fused.rows import pack, unpack
 from acclimate_sim.quadrotor import DISTRIBUTIONS
 from acclimate_training.algorithms import unroll as unroll_module
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
@@ -14,12 +16,10 @@ from acclimate_training.algorithms.imitation import give_lesson, make_lesson_ste
 from acclimate_training.algorithms.meta_imitation import make_classroom
 from acclimate_training.algorithms.unroll import looped, make_unroll
 from acclimate_training.config import ImitationCfg, TrainCfg
-from acclimate_training.fused import UnsupportedStepError
 from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
 from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
-from acclimate_training.rows import pack, unpack
 
 WEIGHTS = TrackingCost()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from acclimate_training.row_step import RowStep, Step
+from acclimate_sim.fused.row_step import RowStep, Step
 
 
 class CompiledFlow:

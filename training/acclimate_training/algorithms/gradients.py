@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acclimate_sim.fused.row_step import Step
 from acclimate_sim.quadrotor import (
     Disturbances,
     Imperfections,
@@ -33,7 +34,6 @@ from acclimate_training.problems.quadrotor_tracking import (
     step_cost,
     stop_lost,
 )
-from acclimate_training.row_step import Step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from acclimate_sim.fused.row_step import Step
 from acclimate_sim.quadrotor import (
     Imperfections,
     QuadrotorParameters,
@@ -26,7 +27,6 @@ from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.teachers import latent_of
 from acclimate_training.problems.privileged import privileged
 from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost, stop_lost
-from acclimate_training.row_step import Step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import (
     DISTRIBUTIONS,
     Imperfections,
@@ -44,7 +45,6 @@ from acclimate_training.policies import QuadrotorPolicy
 from acclimate_training.policies.teachers import make_teachers
 from acclimate_training.problems.episodes import SITUATIONS, Situations, episodes_of
 from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
-from acclimate_training.rows import steps
 
 ROBOTS, OFFSETS = range(2)
 """Second keys of the random numbers that a team shares."""

@@ -2,7 +2,7 @@
 
 `looped` calls the step and leaves the gradient to autograd. The others keep only what flows from
 step to step and compute everything else again on the way back, which costs less than to store it:
-`acclimate_training.fused` prints both directions as one C++ loop over time, for float32 on a CPU;
+`acclimate_sim.fused` prints both directions as one C++ loop over time, for float32 on a CPU;
 `acclimate_training.compiled` has torch compile one step in each direction, for everything else.
 """
 
@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from acclimate_sim.fused import FusedFlow, UnsupportedStepError
+from acclimate_sim.fused.row_step import Step
+from acclimate_sim.fused.rows import pack, pack_steps, steps, unpack
 from acclimate_training.compiled import CompiledFlow
-from acclimate_training.fused import FusedFlow, UnsupportedStepError
-from acclimate_training.row_step import Step
-from acclimate_training.rows import pack, pack_steps, steps, unpack
 
 Carry = TypeVar("Carry")
 

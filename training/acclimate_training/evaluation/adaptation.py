@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import DISTRIBUTIONS, resting
 from acclimate_sim.references import Reference
 from acclimate_training.algorithms.gradients import (
@@ -30,7 +31,6 @@ from acclimate_training.problems.quadrotor_tracking import (
     TrackingCost,
     step_cost,
 )
-from acclimate_training.rows import steps
 
 ORACLE, ROBUST, ADAPTIVE = "oracle", "robust", "adaptive"
 _NO_MEMORY = PolicyCfg(cell="none", width=40, memory_width=28, integrate=False)

@@ -12,8 +12,8 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves
 
-from acclimate_training.fused.operators import Array, Operators, constants
-from acclimate_training.fused.program import Program, Value
+from acclimate_sim.fused.operators import Array, Operators, constants
+from acclimate_sim.fused.program import Program, Value
 
 FEW = 16
 """Numbers up to which a tensor of the trace is written into the program; larger ones are read."""

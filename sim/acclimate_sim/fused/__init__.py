@@ -7,8 +7,9 @@ registers or in the first cache. There is no second model of anything: the progr
 the step as it is written.
 """
 
-from acclimate_training.fused.flow import FusedFlow
-from acclimate_training.fused.kernel import CompilerError
-from acclimate_training.fused.scalarize import UnsupportedStepError
+from acclimate_sim.fused.flow import FusedFlow
+from acclimate_sim.fused.kernel import CompilerError
+from acclimate_sim.fused.loop import FusedLoop
+from acclimate_sim.fused.scalarize import UnsupportedStepError
 
-__all__ = ["CompilerError", "FusedFlow", "UnsupportedStepError"]
+__all__ = ["CompilerError", "FusedFlow", "FusedLoop", "UnsupportedStepError"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from acclimate_training.fused.program import Program, Value
+from acclimate_sim.fused.program import Program, Value
 
 INFIX = {
     "add": "+",

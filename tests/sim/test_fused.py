@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from acclimate_sim.fused import CompilerError, FusedFlow, UnsupportedStepError
+from acclimate_sim.fused.kernel import build
+from acclimate_sim.fused.rows import pack, pack_steps
 from acclimate_training.algorithms import unroll as unroll_module
 from acclimate_training.algorithms.unroll import looped, make_unroll
-from acclimate_training.fused import CompilerError, FusedFlow, UnsupportedStepError
-from acclimate_training.fused.kernel import build
-from acclimate_training.rows import pack, pack_steps
 
 WIDTH = 5
 
@@ -207,7 +207,7 @@ POSITIVE = {"logarithm", "square_root"}
 
 @pytest.fixture(scope="module")
 def vector_functions() -> ctypes.CDLL:
-    header = files("acclimate_training.fused").joinpath("lanes.h").read_text()
+    header = files("acclimate_sim.fused").joinpath("lanes.h").read_text()
     calls = [
         f'extern "C" void call_{name}(long n, const float* x, float* y) {{'
         f"for (long i = 0; i < n; i += LANES) store(y + i, {name}({argument})); }}"

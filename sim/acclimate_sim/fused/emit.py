@@ -1,13 +1,25 @@
 """C++ for a step forward and backward, repeated over time; see `lanes.h` for what it builds on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
-from acclimate_training.fused.printer import Printer
-from acclimate_training.fused.program import Value
-from acclimate_training.fused.scalarize import Scalars
+from acclimate_sim.fused.printer import Printer
+from acclimate_sim.fused.program import Value
+from acclimate_sim.fused.scalarize import Scalars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Numbers of rows: of what is constant, the carry, the moment and the outputs."""
+
+    world: int
+    carry: int
+    moment: int
+    outputs: int
+
 
 FORWARD = """
 extern "C" int lanes() {{ return LANES; }}
@@ -18,17 +30,18 @@ extern "C" void forward(long begin, long end, long steps, long stride,
 {hoisted}
   for (long tile = begin; tile < end; tile++) {{
     const long robot = tile * LANES;
-    V W[{num_world}], C[{num_carry}];
-    for (long i = 0; i < {num_world}; i++) W[i] = load(world + i * stride + robot);
-    for (long i = 0; i < {num_carry}; i++) C[i] = load(start + i * stride + robot);
+    V W[{sizes.world}], C[{sizes.carry}];
+    for (long i = 0; i < {sizes.world}; i++) W[i] = load(world + i * stride + robot);
+    for (long i = 0; i < {sizes.carry}; i++) C[i] = load(start + i * stride + robot);
     for (long t = 0; t < steps; t++) {{
-      float* before = tape + (tile * steps + t) * {num_carry} * LANES;
-      for (long i = 0; i < {num_carry}; i++) store(before + i * LANES, C[i]);
-      const float* m = moments + t * {num_moment} * stride + robot;
-      float* o = outputs + t * {num_outputs} * stride + robot;
+      float* before = tape + (tile * steps + t) * {sizes.carry} * LANES;
+      if (tape)
+        for (long i = 0; i < {sizes.carry}; i++) store(before + i * LANES, C[i]);
+      const float* m = moments + t * {sizes.moment} * stride + robot;
+      float* o = outputs + t * {sizes.outputs} * stride + robot;
 {body}
     }}
-    for (long i = 0; i < {num_carry}; i++) store(last + i * stride + robot, C[i]);
+    for (long i = 0; i < {sizes.carry}; i++) store(last + i * stride + robot, C[i]);
   }}
 }}
 """
@@ -42,13 +55,13 @@ extern "C" void backward(long begin, long end, long steps, long stride,
 {outers}
   for (long tile = begin; tile < end; tile++) {{
     const long robot = tile * LANES;
-    V W[{num_world}], C[{num_carry}], G[{num_carry}] = {{}};
-    for (long i = 0; i < {num_world}; i++) W[i] = load(world + i * stride + robot);
+    V W[{sizes.world}], C[{sizes.carry}], G[{sizes.carry}] = {{}};
+    for (long i = 0; i < {sizes.world}; i++) W[i] = load(world + i * stride + robot);
     for (long t = steps - 1; t >= 0; t--) {{
-      const float* before = tape + (tile * steps + t) * {num_carry} * LANES;
-      for (long i = 0; i < {num_carry}; i++) C[i] = load(before + i * LANES);
-      const float* m = moments + t * {num_moment} * stride + robot;
-      const float* g = of_outputs + t * {num_outputs} * stride + robot;
+      const float* before = tape + (tile * steps + t) * {sizes.carry} * LANES;
+      for (long i = 0; i < {sizes.carry}; i++) C[i] = load(before + i * LANES);
+      const float* m = moments + t * {sizes.moment} * stride + robot;
+      const float* g = of_outputs + t * {sizes.outputs} * stride + robot;
 {body}
     }}
   }}
@@ -60,33 +73,19 @@ extern "C" void backward(long begin, long end, long steps, long stride,
 """
 
 
-def emit(
-    forward: Scalars, backward: Scalars, sizes: dict[str, int], shapes: Sequence[tuple[int, ...]]
-) -> tuple[str, str]:
-    """Print both directions as C++.
-
-    Args:
-        forward: Results: the next carry, the outputs.
-        backward: Results: the gradient of the carry, the gradients of the parameters.
-        sizes: Number of rows of `world`, `carry`, `moment` and of the outputs, as `num_...`.
-        shapes: Of the parameters that learn.
-
-    Returns:
-        Sources of `forward` and of `backward`.
-    """
-    header = files("acclimate_training.fused").joinpath("lanes.h").read_text()
-    return header + _forward(forward, sizes), header + _backward(backward, sizes, shapes)
-
-
-def _forward(scalars: Scalars, sizes: dict[str, int]) -> str:
+def emit_forward(scalars: Scalars, sizes: Sizes) -> str:
+    """Print a step whose results are the next carry and the outputs."""
     carry, outputs = scalars.results
     printer = Printer(scalars.program, [*carry, *outputs])
     ends = [f"store(o + {i} * stride, {printer.name(v)});" for i, v in enumerate(outputs)]
     ends += _assignments("C", printer, carry)
-    return FORWARD.format(hoisted=printer.hoisted(), body=printer.body(ends), **sizes)
+    return _header() + FORWARD.format(
+        hoisted=printer.hoisted(), body=printer.body(ends), sizes=sizes
+    )
 
 
-def _backward(scalars: Scalars, sizes: dict[str, int], shapes: Sequence[tuple[int, ...]]) -> str:
+def emit_backward(scalars: Scalars, sizes: Sizes, shapes: Sequence[tuple[int, ...]]) -> str:
+    """Print a vector-Jacobian product: gradients of the carry and of parameters of these shapes."""
     of_carry, *gradients = scalars.results
     printer = Printer(scalars.program, [*of_carry, *(v for g in gradients for v in g)])
     outers: list[str] = []
@@ -108,14 +107,18 @@ def _backward(scalars: Scalars, sizes: dict[str, int], shapes: Sequence[tuple[in
             ends += [f"S[{start + i}] += {printer.name(value)};" for i, value in enumerate(values)]
         start += len(values)
     ends += _assignments("G", printer, of_carry)
-    return BACKWARD.format(
+    return _header() + BACKWARD.format(
         hoisted=printer.hoisted(),
         outers="\n".join(outers),
         body=printer.body(ends),
         flushes="\n".join(flushes),
         num_parameters=start,
-        **sizes,
+        sizes=sizes,
     )
+
+
+def _header() -> str:
+    return files("acclimate_sim.fused").joinpath("lanes.h").read_text()
 
 
 def _assignments(array: str, printer: Printer, values: Sequence[Value]) -> list[str]:

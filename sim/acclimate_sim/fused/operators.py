@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate_training.fused.program import Program, Value
+from acclimate_sim.fused.program import Program, Value
 
 Array = np.ndarray
 

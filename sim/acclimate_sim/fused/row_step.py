@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acclimate_training.rows import pack, unpack
+from acclimate_sim.fused.rows import pack, unpack
 
 Step = Callable[..., tuple[Any, *tuple[Tensor, ...]]]
 """Called with what is constant, the carry and the moment; gives the next carry and any number of
-outputs, each (num_envs,). All but the outputs are trees, see `acclimate_training.rows`."""
+outputs, each (num_envs,). All but the outputs are trees, see `acclimate_sim.fused.rows`."""
 
 
 class RowStep:
@@ -37,7 +37,8 @@ class RowStep:
         constants, *others = (unpack(value, tree) for value, tree in given)
         named = dict(zip(self._names, parameters, strict=True))
         after, *outputs = torch.func.functional_call(self._bound, named, (*constants, *others))
-        return pack(after), torch.stack(outputs)
+        after = pack(after)
+        return after, torch.stack(outputs) if outputs else after[:0]
 
     def backward(
         self,
