@@ -76,10 +76,10 @@ class TrainCfg:
     """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""
     policy: PolicyCfg = field(default_factory=PolicyCfg)
     """Size and senses of the policy."""
-    smoothness: float = 5.0
+    smoothness: float = 4.0
     """Weight of the setpoints' change once a robot hovers: less noise in the motors, and less
     eager flight."""
-    iterations: int = 1100
+    iterations: int = 1500
     """Gradient steps; each flies `num_envs` robots."""
     num_envs: int = 1024
     """Robots per iteration."""
@@ -126,7 +126,7 @@ class TrainCfg:
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0.0):
             raise ConfigError(f"learning_rate is {self.learning_rate}. Fix: about 0.03 works.")
         if not (math.isfinite(self.smoothness) and self.smoothness >= 0.0):
-            raise ConfigError(f"smoothness is {self.smoothness}. Fix: zero or more; 5 works.")
+            raise ConfigError(f"smoothness is {self.smoothness}. Fix: zero or more; 4 works.")
         if self.algorithm == "meta-imitation":
             self._check_imitation()
         if not 0.0 < self.state_damping <= 1.0 or not 0.0 <= self.growing_fraction <= 1.0:

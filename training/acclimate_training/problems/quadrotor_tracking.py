@@ -86,7 +86,7 @@ class TrackingCost:
     speed: float = 0.1
     soft_m_s: float = 0.02
     overspeed: float = 2.0
-    speed_limit_m_s: float = 1.4
+    speed_limit_m_s: float = 1.5
     body_rate: float = 0.01
     heading: float = 0.3
     tilt: float = 0.05
