@@ -1,0 +1,1 @@
+"""Quadrotors in Isaac Gym, and a working fake of its tensor API to try that without it."""
