@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from acclimate_contract import ConfigError
+from acclimate_sim.engines import isaacgym
 from acclimate_sim.quadrotor.dynamics import Engine, step
 
 
@@ -10,7 +11,7 @@ def _analytic() -> Engine:
     return step
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic}
+ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic, "isaacgym": isaacgym.load}
 """Builders, which import what they need only when they are called."""
 
 

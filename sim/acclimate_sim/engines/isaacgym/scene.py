@@ -1,0 +1,155 @@
+"""A sim of Isaac Gym with one quadrotor in each env."""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
+
+BOX_M = (0.2, 0.2, 0.05)
+"""Shape of every robot: nothing can touch it, and its mass and inertia are replaced."""
+NO_LIMIT = 1000.0
+"""Speed limit in m/s and rad/s, out of the way of what flies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A prepared sim and its tensors, which live as long as it does.
+
+    Attributes:
+        gymapi: The module.
+        gymtorch: The module.
+        gym: Its interface.
+        sim: Handle of the sim.
+        root: (num_actors, 13), Isaac Gym's buffer of root states.
+        actors: (num_envs,) int32, which rows of `root` are the robots.
+        bodies: (num_envs,), which rows of `force` and `torque` are theirs.
+        force: (num_bodies, 3) N, body frame.
+        torque: (num_bodies, 3) N m, body frame.
+        on_gpu: Whether tensors stay on the GPU.
+    """
+
+    gymapi: ModuleType
+    gymtorch: ModuleType
+    gym: Any
+    sim: Any
+    root: Tensor
+    actors: Tensor
+    bodies: Tensor
+    force: Tensor
+    torque: Tensor
+    on_gpu: bool
+
+    def states(self) -> Tensor:
+        """Root states of the robots (num_envs, 13), a copy."""
+        return self.root[self.actors.long()]
+
+    def place(self, robots: Tensor, rows: Tensor) -> None:
+        """Set the root states (num_moved, 13) of some robots (num_moved,), once per step."""
+        actors = self.actors[robots.to(self.actors.device)]
+        self.root[actors.long()] = rows
+        unwrap = self.gymtorch.unwrap_tensor
+        self.gym.set_actor_root_state_tensor_indexed(
+            self.sim, unwrap(self.root), unwrap(actors), len(actors)
+        )
+
+    def simulate(self, force_body: Tensor, torque_body: Tensor) -> None:
+        """Move all robots by one physics step; force and torque are (num_envs, 3)."""
+        self.force[self.bodies] = force_body
+        self.torque[self.bodies] = torque_body
+        unwrap = self.gymtorch.unwrap_tensor
+        self.gym.apply_rigid_body_force_tensors(
+            self.sim, unwrap(self.force), unwrap(self.torque), self.gymapi.LOCAL_SPACE
+        )
+        self.gym.simulate(self.sim)
+        if not self.on_gpu:
+            self.gym.fetch_results(self.sim, True)
+        self.gym.refresh_actor_root_state_tensor(self.sim)
+
+    def destroy(self) -> None:
+        """Give the sim back."""
+        self.gym.destroy_sim(self.sim)
+
+
+def build_scene(
+    gymapi: ModuleType,
+    gymtorch: ModuleType,
+    robots: QuadrotorParameters,
+    *,
+    timestep_s: float,
+    gpu_index: int | None,
+) -> Scene:
+    """Create a sim in which each robot has its mass and inertia.
+
+    Args:
+        gymapi: The module.
+        gymtorch: The module.
+        robots: The robots.
+        timestep_s: Physics step.
+        gpu_index: Where to simulate; none for the CPU.
+    """
+    gym = gymapi.acquire_gym()
+    params = _sim_params(gymapi, timestep_s, gpu_index)
+    sim = gym.create_sim(gpu_index or 0, -1, gymapi.SIM_PHYSX, params)
+    asset = gym.create_box(sim, *BOX_M, _asset_options(gymapi))
+    actors, bodies = [], []
+    for i in range(len(robots)):
+        # Envs of no extent share one origin, so that their frames are the world's.
+        env = gym.create_env(sim, gymapi.Vec3(), gymapi.Vec3(), math.isqrt(len(robots)) + 1)
+        # Robots of different groups do not collide.
+        actor = gym.create_actor(env, asset, gymapi.Transform(), f"quadrotor_{i}", i, 0)
+        properties = gym.get_actor_rigid_body_properties(env, actor)
+        _set_mass(properties[0], robots, i)
+        gym.set_actor_rigid_body_properties(env, actor, properties, False)
+        actors.append(gym.get_actor_index(env, actor, gymapi.DOMAIN_SIM))
+        bodies.append(gym.get_actor_rigid_body_index(env, actor, 0, gymapi.DOMAIN_SIM))
+    gym.prepare_sim(sim)
+    root = gymtorch.wrap_tensor(gym.acquire_actor_root_state_tensor(sim))
+    force = root.new_zeros(gym.get_sim_rigid_body_count(sim), 3)
+    return Scene(
+        gymapi=gymapi,
+        gymtorch=gymtorch,
+        gym=gym,
+        sim=sim,
+        root=root,
+        actors=torch.tensor(actors, dtype=torch.int32, device=root.device),
+        bodies=torch.tensor(bodies, device=root.device),
+        force=force,
+        torque=torch.zeros_like(force),
+        on_gpu=gpu_index is not None,
+    )
+
+
+def _sim_params(gymapi: ModuleType, timestep_s: float, gpu_index: int | None) -> Any:
+    params = gymapi.SimParams()
+    params.dt = timestep_s
+    params.substeps = 1
+    params.up_axis = gymapi.UP_AXIS_Z
+    params.gravity = gymapi.Vec3(0.0, 0.0, -GRAVITY_M_S2)
+    params.use_gpu_pipeline = gpu_index is not None
+    params.physx.use_gpu = gpu_index is not None
+    return params
+
+
+def _asset_options(gymapi: ModuleType) -> Any:
+    """Switch off what the binary may do to bodies by default: air is ours."""
+    options = gymapi.AssetOptions()
+    options.linear_damping = 0.0
+    options.angular_damping = 0.0
+    options.max_linear_velocity = NO_LIMIT
+    options.max_angular_velocity = NO_LIMIT
+    options.enable_gyroscopic_forces = True
+    return options
+
+
+def _set_mass(properties: Any, robots: QuadrotorParameters, i: int) -> None:
+    """Give a body the mass and the principal moments of robot `i`; axes do not tilt."""
+    properties.mass = float(robots.mass_kg[i])
+    properties.invMass = 1.0 / properties.mass
+    for axis, moment in zip("xyz", robots.inertia_kg_m2[i].tolist(), strict=True):
+        setattr(getattr(properties.inertia, axis), axis, moment)
+        setattr(getattr(properties.invInertia, axis), axis, 1.0 / moment)
