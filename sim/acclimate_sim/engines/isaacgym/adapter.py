@@ -137,8 +137,8 @@ class IsaacGymEngine:
         broken = moved[~torch.isfinite(rows[moved]).all(-1)]
         if len(broken) > 0:
             raise SimulationError(
-                f"the states of robots {broken.tolist()} are not finite: PhysX would not survive "
-                "them. Fix: reset these rows, and check their forces and parameters."
+                f"the states of robots {broken.tolist()} are not finite: what follows would not "
+                "be physics. Fix: reset these rows, and check their forces and parameters."
             )
         scene.place(moved, to_root(rows[moved].to(scene.root)))
 

@@ -28,6 +28,8 @@ class Scene:
         root: (num_actors, 13), Isaac Gym's buffer of root states.
         actors: (num_envs,) int32, which rows of `root` are the robots.
         bodies: (num_envs,), which rows of `force` and `torque` are theirs.
+        moved: (num_envs,) int32, room for the rows that are written back: a GPU may read them
+            after the call has returned.
         force: (num_bodies, 3) N, body frame.
         torque: (num_bodies, 3) N m, body frame.
         on_gpu: Whether tensors stay on the GPU.
@@ -40,6 +42,7 @@ class Scene:
     root: Tensor
     actors: Tensor
     bodies: Tensor
+    moved: Tensor
     force: Tensor
     torque: Tensor
     on_gpu: bool
@@ -50,7 +53,8 @@ class Scene:
 
     def place(self, robots: Tensor, rows: Tensor) -> None:
         """Set the root states (num_moved, 13) of some robots (num_moved,), once per step."""
-        actors = self.actors[robots.to(self.actors.device)]
+        actors = self.moved[: len(robots)]
+        actors[:] = self.actors[robots.to(self.actors.device)]
         self.root[actors.long()] = rows
         unwrap = self.gymtorch.unwrap_tensor
         self.gym.set_actor_root_state_tensor_indexed(
@@ -110,14 +114,16 @@ def build_scene(
     gym.prepare_sim(sim)
     root = gymtorch.wrap_tensor(gym.acquire_actor_root_state_tensor(sim))
     force = root.new_zeros(gym.get_sim_rigid_body_count(sim), 3)
+    numbers = torch.tensor(actors, dtype=torch.int32, device=root.device)
     return Scene(
         gymapi=gymapi,
         gymtorch=gymtorch,
         gym=gym,
         sim=sim,
         root=root,
-        actors=torch.tensor(actors, dtype=torch.int32, device=root.device),
+        actors=numbers,
         bodies=torch.tensor(bodies, device=root.device),
+        moved=torch.zeros_like(numbers),
         force=force,
         torque=torch.zeros_like(force),
         on_gpu=gpu_index is not None,
