@@ -419,6 +419,28 @@ def test_states_that_are_not_finite_are_named_and_a_reset_goes_on() -> None:
     assert torch.equal(healed.position, expected.position)
 
 
+FALLIBLE = (
+    "create_sim",
+    "set_actor_rigid_body_properties",
+    "prepare_sim",
+    "set_actor_root_state_tensor_indexed",
+    "apply_rigid_body_force_tensors",
+    "refresh_actor_root_state_tensor",
+)
+
+
+@pytest.mark.parametrize("method", FALLIBLE)
+def test_a_failure_that_is_only_returned_is_an_error(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = None if method == "create_sim" else False
+    gym = WatchedGym()
+    monkeypatch.setattr(gym, method, lambda *_: failed)
+    robots, start, action, _ = tumbling(1, seed=0)
+    with pytest.raises(SimulationError, match=r"Isaac Gym failed to .*Fix:"):
+        watched(gym)(robots, start, action, DT_S)
+
+
 def test_closing_it_frees_it_for_other_robots() -> None:
     robots, start, action, _ = tumbling(3, seed=7)
     gym = WatchedGym()

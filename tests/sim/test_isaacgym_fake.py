@@ -188,7 +188,9 @@ def test_a_force_acts_for_one_step_and_over_all_its_substeps() -> None:
     boxes = Boxes.build(1, substeps=5)
     boxes.change(0, mass=2.0)
     roots = boxes.prepare()
-    boxes.push(torch.tensor([[4.0, 0.0, 0.0]]))
+    force = torch.tensor([[4.0, 0.0, 0.0]])
+    boxes.push(force)
+    force.zero_()
     boxes.step()
     assert roots[0, 7].item() == pytest.approx(0.02)
     boxes.step(3)
@@ -225,20 +227,25 @@ def test_weightless_assets_float() -> None:
     assert roots[0, 9].item() == 0.0
 
 
-@pytest.mark.parametrize("ground", [False, True])
-def test_the_ground_is_optional(ground: bool) -> None:
-    boxes = Boxes.build(1, height_m=0.1, gravity=9.81)
+@pytest.mark.parametrize(
+    ("ground", "turned", "height_m"), [(False, False, None), (True, False, 0.05), (True, True, 0.1)]
+)
+def test_the_ground_is_optional(ground: bool, turned: bool, height_m: float | None) -> None:
+    boxes = Boxes.build(1, height_m=0.2, gravity=9.81)
     if ground:
         plane = gymapi.PlaneParams()
         plane.normal = gymapi.Vec3(0.0, 0.0, 1.0)
         gym.add_ground(boxes.sim, plane)
     roots = boxes.prepare()
+    if turned:  # onto its side, a quarter turn about x
+        roots[0, 3:7] = torch.tensor([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)])
+        boxes.place(roots, 0)
     boxes.step(100)
-    if ground:
-        assert roots[0, 2].item() == pytest.approx(0.05, abs=1e-6)
-        assert abs(roots[0, 9].item()) < 1e-6
-    else:
+    if height_m is None:
         assert roots[0, 2].item() < -4.0
+    else:
+        assert roots[0, 2].item() == pytest.approx(height_m, abs=1e-6)
+        assert abs(roots[0, 9].item()) < 1e-6
 
 
 def test_shapes_have_the_inertia_of_solids() -> None:

@@ -160,6 +160,7 @@ def test_the_adapter_sets_only_fields_that_exist() -> None:
     assert attributes_of_adapter("params") <= fields("SimParams")
     assert attributes_of_adapter("params.physx") <= fields("PhysXParams")
     assert {"mass", "inertia"} <= attributes_of_adapter("properties")
+    assert attributes_of_adapter("matrix") == fields("Mat33") & {"x", "y", "z"}
     assert attributes_of_adapter("properties") <= fields("RigidBodyProperties")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
 
 BOX_M = (0.2, 0.2, 0.05)
@@ -57,22 +58,24 @@ class Scene:
         actors[:] = self.actors[robots.to(self.actors.device)]
         self.root[actors.long()] = rows
         unwrap = self.gymtorch.unwrap_tensor
-        self.gym.set_actor_root_state_tensor_indexed(
+        done = self.gym.set_actor_root_state_tensor_indexed(
             self.sim, unwrap(self.root), unwrap(actors), len(actors)
         )
+        _expect(done, "to set root states")
 
     def simulate(self, force_body: Tensor, torque_body: Tensor) -> None:
         """Move all robots by one physics step; force and torque are (num_envs, 3)."""
         self.force[self.bodies] = force_body
         self.torque[self.bodies] = torque_body
         unwrap = self.gymtorch.unwrap_tensor
-        self.gym.apply_rigid_body_force_tensors(
+        done = self.gym.apply_rigid_body_force_tensors(
             self.sim, unwrap(self.force), unwrap(self.torque), self.gymapi.LOCAL_SPACE
         )
+        _expect(done, "to apply forces")
         self.gym.simulate(self.sim)
         if not self.on_gpu:
             self.gym.fetch_results(self.sim, True)
-        self.gym.refresh_actor_root_state_tensor(self.sim)
+        _expect(self.gym.refresh_actor_root_state_tensor(self.sim), "to refresh root states")
 
     def destroy(self) -> None:
         """Give the sim back."""
@@ -95,10 +98,14 @@ def build_scene(
         robots: The robots.
         timestep_s: Physics step.
         gpu_index: Where to simulate; none for the CPU.
+
+    Raises:
+        SimulationError: Isaac Gym reports a failure.
     """
     gym = gymapi.acquire_gym()
     params = _sim_params(gymapi, timestep_s, gpu_index)
     sim = gym.create_sim(gpu_index or 0, -1, gymapi.SIM_PHYSX, params)
+    _expect(sim is not None, "to create a sim")
     asset = gym.create_box(sim, *BOX_M, _asset_options(gymapi))
     actors, bodies = [], []
     for i in range(len(robots)):
@@ -107,11 +114,12 @@ def build_scene(
         # Robots of different groups do not collide.
         actor = gym.create_actor(env, asset, gymapi.Transform(), f"quadrotor_{i}", i, 0)
         properties = gym.get_actor_rigid_body_properties(env, actor)
-        _set_mass(properties[0], robots, i)
-        gym.set_actor_rigid_body_properties(env, actor, properties, False)
+        _set_mass(gymapi, properties[0], robots.mass_kg[i], robots.inertia_kg_m2[i])
+        done = gym.set_actor_rigid_body_properties(env, actor, properties, False)
+        _expect(done, f"to set the mass of robot {i}")
         actors.append(gym.get_actor_index(env, actor, gymapi.DOMAIN_SIM))
         bodies.append(gym.get_actor_rigid_body_index(env, actor, 0, gymapi.DOMAIN_SIM))
-    gym.prepare_sim(sim)
+    _expect(gym.prepare_sim(sim), "to prepare a sim")
     root = gymtorch.wrap_tensor(gym.acquire_actor_root_state_tensor(sim))
     force = root.new_zeros(gym.get_sim_rigid_body_count(sim), 3)
     numbers = torch.tensor(actors, dtype=torch.int32, device=root.device)
@@ -152,10 +160,28 @@ def _asset_options(gymapi: ModuleType) -> Any:
     return options
 
 
-def _set_mass(properties: Any, robots: QuadrotorParameters, i: int) -> None:
-    """Give a body the mass and the principal moments of robot `i`; axes do not tilt."""
-    properties.mass = float(robots.mass_kg[i])
+def _set_mass(gymapi: ModuleType, properties: Any, mass_kg: Tensor, inertia_kg_m2: Tensor) -> None:
+    """Give a body a mass () and principal moments (3,) about the axes of its frame."""
+    properties.mass = mass_kg.item()
     properties.invMass = 1.0 / properties.mass
-    for axis, moment in zip("xyz", robots.inertia_kg_m2[i].tolist(), strict=True):
-        setattr(getattr(properties.inertia, axis), axis, moment)
-        setattr(getattr(properties.invInertia, axis), axis, 1.0 / moment)
+    properties.inertia = _diagonal(gymapi, inertia_kg_m2.tolist())
+    properties.invInertia = _diagonal(gymapi, (1.0 / inertia_kg_m2).tolist())
+
+
+def _diagonal(gymapi: ModuleType, numbers: list[float]) -> Any:
+    """Build a matrix from whole rows: a row that is read may be a copy."""
+    x, y, z = numbers
+    matrix = gymapi.Mat33()
+    matrix.x = gymapi.Vec3(x, 0.0, 0.0)
+    matrix.y = gymapi.Vec3(0.0, y, 0.0)
+    matrix.z = gymapi.Vec3(0.0, 0.0, z)
+    return matrix
+
+
+def _expect(done: bool, what: str) -> None:
+    """Raise on what Isaac Gym reports by its return value only."""
+    if done is False:
+        raise SimulationError(
+            f"Isaac Gym failed {what}: what follows would not be the robots you asked for. "
+            "Fix: read what it printed, and compare with docs/isaacgym.md."
+        )
