@@ -186,6 +186,17 @@ def test_tumbling_in_free_fall_keeps_its_energy_to_first_order() -> None:
         assert 1.8 < coarse.abs().sum() / fine.abs().sum() < 2.2
 
 
+def test_nothing_slows_a_robot_that_spins_or_falls_fast() -> None:
+    robots = without_thrust(sample(published(), 2, torch.Generator().manual_seed(0)))
+    start = resting(2, like=robots.mass_kg)
+    rate = torch.tensor([[0.0, 0.0, 200.0]], dtype=torch.float64).expand(2, 3)
+    start = replace(start, angular_velocity=rate, linear_velocity=0.5 * rate)
+    end = flown(faked(), robots, start, torch.zeros(2, 4), 20)
+    torch.testing.assert_close(end.angular_velocity, rate, rtol=1e-5, atol=1e-3)
+    speed = torch.full((2,), 100.0 - GRAVITY_M_S2 * 0.2, dtype=torch.float64)
+    torch.testing.assert_close(end.linear_velocity[:, 2], speed, rtol=1e-5, atol=0.0)
+
+
 def test_each_robot_has_its_mass_and_inertia() -> None:
     robots, start, action, _ = tumbling(5, seed=1)
     gym = WatchedGym()
@@ -337,6 +348,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "mass_kg of robot 0 changed",
     ),
     "another period": (lambda *_: {"dt_s": 0.02}, "control period 0.02 in a sim of 0.01 s"),
+    "a shorter period": (lambda *_: {"dt_s": 0.005}, "control period 0.005 in a sim of 0.01 s"),
     "another period for one": (
         lambda *_: {"dt_s": torch.tensor([0.01, 0.011])},
         "control period",
