@@ -361,6 +361,7 @@ def test_all_states_can_be_set_at_once() -> None:
     roots = boxes.prepare()
     roots[:, 1] = torch.tensor([1.0, 2.0])
     gym.set_actor_root_state_tensor(boxes.sim, gymtorch.unwrap_tensor(roots))
+    roots[:, 1] = 0.0
     boxes.step()
     assert roots[:, 1].tolist() == [1.0, 2.0]
 

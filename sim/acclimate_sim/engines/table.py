@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from acclimate_contract import ConfigError
-from acclimate_sim.engines import isaacgym
 from acclimate_sim.quadrotor.dynamics import Engine, step
 
 
@@ -11,7 +10,16 @@ def _analytic() -> Engine:
     return step
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic, "isaacgym": isaacgym.load}
+def _isaacgym() -> Engine:
+    from acclimate_sim.engines.isaacgym import load
+
+    return load()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "analytic": _analytic,
+    "isaacgym": _isaacgym,
+}
 """Builders, which import what they need only when they are called."""
 
 
