@@ -10,7 +10,16 @@ def _analytic() -> Engine:
     return step
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic}
+def _isaacgym() -> Engine:
+    from acclimate_sim.engines.isaacgym import load
+
+    return load()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "analytic": _analytic,
+    "isaacgym": _isaacgym,
+}
 """Builders, which import what they need only when they are called."""
 
 

@@ -1,0 +1,72 @@
+"""The motors of a batch of quadrotors over the physics steps of one control period."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from acclimate_sim.quadrotor.parameters import MOTOR_SPIN, QuadrotorParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotors:
+    """Motors that approach a setpoint which is held.
+
+    Attributes:
+        allocation: (num_envs, 4, 6), force and torque on the body per newton of each motor.
+        thrust_curve_n: (num_envs, 4, 3).
+        setpoint: (num_envs, 4), motor speeds in [0, 1].
+        half_decay: (num_envs, 4), what half a physics step leaves of the gap to the setpoint.
+        mid_speed: (num_envs, 4), in the middle of the last physics step.
+        speed: (num_envs, 4), now.
+    """
+
+    allocation: Tensor
+    thrust_curve_n: Tensor
+    setpoint: Tensor
+    half_decay: Tensor
+    mid_speed: Tensor
+    speed: Tensor
+
+    @classmethod
+    def spinning(
+        cls, robots: QuadrotorParameters, speed: Tensor, action: Tensor, timestep_s: float
+    ) -> "Rotors":
+        """Start from motor speeds (num_envs, 4) towards an action (num_envs, 4) in [-1, 1].
+
+        The lag is that of the first moment: an exponential never crosses its setpoint.
+        """
+        setpoint = 0.5 * (action.clamp(-1.0, 1.0) + 1.0)
+        lag_s = torch.where(setpoint >= speed, robots.rise_time_s, robots.fall_time_s)
+        return cls(
+            allocation=_allocation(robots),
+            thrust_curve_n=robots.thrust_curve_n,
+            setpoint=setpoint,
+            half_decay=torch.exp(-0.5 * timestep_s / lag_s),
+            mid_speed=speed,
+            speed=speed,
+        )
+
+    def advanced(self) -> "Rotors":
+        """One physics step later."""
+        mid_speed = torch.lerp(self.setpoint, self.speed, self.half_decay)
+        return replace(
+            self,
+            mid_speed=mid_speed,
+            speed=torch.lerp(self.setpoint, mid_speed, self.half_decay),
+        )
+
+    def wrench(self) -> tuple[Tensor, Tensor]:
+        """Force in N and torque in N m (num_envs, 3) of the last step's middle, body frame."""
+        c0, c1, c2 = self.thrust_curve_n.unbind(-1)
+        thrust = c0 + (c1 + c2 * self.mid_speed) * self.mid_speed
+        force, torque = (thrust.unsqueeze(-1) * self.allocation).sum(1).split(3, dim=-1)
+        return force, torque
+
+
+def _allocation(robots: QuadrotorParameters) -> Tensor:
+    axis = robots.motor_axis
+    arm = torch.nn.functional.pad(robots.motor_position_m, (0, 1))  # motors lie in the plane z = 0
+    reaction = torch.tensor(MOTOR_SPIN).to(axis) * robots.torque_coefficient_m
+    torque = torch.cross(arm, axis, dim=-1) + reaction.unsqueeze(-1) * axis
+    return torch.cat((axis, torque), dim=-1)
