@@ -10,7 +10,13 @@ def _analytic() -> Engine:
     return step
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic}
+def _mujoco() -> Engine:
+    from acclimate_sim.engines.mujoco_batch import MujocoBatch
+
+    return MujocoBatch()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic, "mujoco": _mujoco}
 """Builders, which import what they need only when they are called."""
 
 
