@@ -14,7 +14,7 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.mujoco_model import MAX_TIMESTEP_S, blank_model, check_timestep
 from acclimate_sim.engines.mujoco_models import MujocoModels
-from acclimate_sim.engines.period import Period, begin, end
+from acclimate_sim.engines.period import Period, begin, end, heights
 from acclimate_sim.quadrotor.parameters import QuadrotorParameters
 from acclimate_sim.quadrotor.state import QuadrotorState
 
@@ -81,7 +81,7 @@ class MujocoBatch:
             parameters, state, action, dt_s, external_force_n, external_torque_nm, device="cpu"
         )
         models, _ = self._models.fit(parameters)
-        floor_m = self._floor(len(period))
+        floor_m = heights(self._floor_m, len(period))
         pose, velocity = period.pose.clone(), period.velocity.clone()
         motor_speed, lost = period.motor_speed.clone(), period.lost.clone()
         pose[:, 2] -= floor_m
@@ -126,18 +126,6 @@ class MujocoBatch:
         before, last = track[:, -2] if count > 1 else first, track[:, -1]
         failed = torch.from_numpy(_failed(before, last, step_s, count))
         return torch.from_numpy(last[:, TIME + 1 :]), motor_speed, failed
-
-    def _floor(self, n: int) -> Tensor:
-        """Height of the floor, broadcast over robots; zero where there is none."""
-        floor_m = torch.as_tensor(
-            0.0 if self._floor_m is None else self._floor_m, dtype=torch.float64
-        )
-        if floor_m.ndim and len(floor_m) != n:
-            raise ConfigError(
-                f"{len(floor_m)} heights of the floor for {n} robots. "
-                "Fix: one for each robot, or one number for all."
-            )
-        return floor_m.detach().cpu()
 
 
 def _failed(before: np.ndarray, last: np.ndarray, step_s: np.ndarray, count: int) -> np.ndarray:

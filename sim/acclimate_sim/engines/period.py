@@ -147,6 +147,21 @@ def end(
     return state
 
 
+def heights(floor_m: float | Tensor | None, n: int) -> Tensor:
+    """Height of the floor in float64, one for all or (n,); zero where there is none.
+
+    Raises:
+        ConfigError: There is neither one nor `n`.
+    """
+    given = torch.as_tensor(0.0 if floor_m is None else floor_m, dtype=torch.float64)
+    if given.ndim and len(given) != n:
+        raise ConfigError(
+            f"{len(given)} heights of the floor for {n} robots. "
+            "Fix: one for each robot, or one number for all."
+        )
+    return given.detach().cpu()
+
+
 def _left_alone(period: Period) -> Period:
     """The same with robots at rest where something is not finite."""
     robots = period.robots

@@ -16,7 +16,17 @@ def _mujoco() -> Engine:
     return MujocoBatch()
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"analytic": _analytic, "mujoco": _mujoco}
+def _mujoco_warp() -> Engine:
+    from acclimate_sim.engines.mujoco_warp_batch import MujocoWarp
+
+    return MujocoWarp()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "analytic": _analytic,
+    "mujoco": _mujoco,
+    "mujoco_warp": _mujoco_warp,
+}
 """Builders, which import what they need only when they are called."""
 
 
