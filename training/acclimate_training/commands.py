@@ -69,6 +69,9 @@ class EvaluateCfg:
     """Fresh robots per scenario; on new ground at most 1,024 of them fly, on long flights fewer."""
     seed: int = 1_000_000
     """Seeds robots, first states and forces; training never uses this one."""
+    engine: str = "analytic"
+    """Fly the same robots in another engine too and show both side by side: mujoco (slower: take
+    fewer robots), or mujoco_warp (needs the `warp` extra)."""
     peer: Literal["none", "raptor"] = "none"
     """Fly the same robots with a published policy too (needs the `peers` extra)."""
     peer_record: Path | None = None
@@ -76,7 +79,7 @@ class EvaluateCfg:
     robots and seed, which is most of the time."""
     out: Path | None = None
     """Record (JSON); the default is evaluation.json beside the policy, or evaluation-SUITE.json
-    for new ground of one kind."""
+    for new ground of one kind, with the engine in its name if it is not the analytic one."""
 
 
 def evaluate(cfg: Annotated[EvaluateCfg, tyro.conf.arg(name="")]) -> int:
@@ -91,6 +94,8 @@ def evaluate(cfg: Annotated[EvaluateCfg, tyro.conf.arg(name="")]) -> int:
     console = Console()
     for table in tables(record):
         console.print(table)
+    if cfg.engine != "analytic":
+        print(f"engine: analytic, and {cfg.engine} where a column says so")
     print(f"record: {path}")
     return 0
 

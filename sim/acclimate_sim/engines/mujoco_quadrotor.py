@@ -7,16 +7,25 @@ import math
 
 import mujoco
 import numpy as np
+import torch
 from torch import Tensor
 
 from acclimate_contract import ConfigError, ContractError
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.engines.mujoco_model import BODY, build_model, standing_height_m
+from acclimate_sim.engines.motors import spin
+from acclimate_sim.engines.mujoco_model import (
+    MAX_TIMESTEP_S,
+    ROBOT,
+    build_model,
+    check_timestep,
+    numbers,
+    standing_height_m,
+    write,
+)
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
 from acclimate_sim.quadrotor.state import QuadrotorState
 
 SETTLING_S = 0.5
-MAX_TIMESTEP_S = 0.001
 FATAL_WARNINGS = {
     "position": mujoco.mjtWarning.mjWARN_BADQPOS,
     "velocity": mujoco.mjtWarning.mjWARN_BADQVEL,
@@ -57,21 +66,13 @@ class MujocoQuadrotor:
                 f"MujocoQuadrotor steps one robot and got {len(parameters)}. "
                 "Fix: pass parameters[i : i + 1]."
             )
-        if not 0.0 < timestep_s <= MAX_TIMESTEP_S:
-            raise ConfigError(
-                f"{timestep_s=}: contacts and agile robots need a positive step of at most "
-                f"{MAX_TIMESTEP_S} s. Fix: leave the default."
-            )
+        check_timestep(timestep_s)
         self.parameters = parameters
+        self._exact = parameters.to("cpu", torch.float64)
         self._free_flight = free_flight
         self._timestep_s = timestep_s
         self._model = build_model(parameters, timestep_s=timestep_s, floor=not free_flight)
         self._data = mujoco.MjData(self._model)
-        self._body = self._model.body(BODY).id
-        self._curve = parameters.thrust_curve_n[0].cpu().double().numpy()  # (4, 3)
-        self._rise_s = parameters.rise_time_s[0].cpu().double().numpy()
-        self._fall_s = parameters.fall_time_s[0].cpu().double().numpy()
-        self._mass_kg = float(parameters.mass_kg[0])
         self._motor_speed = np.zeros(4)
         self._floor_offset_m = 0.0
         if not free_flight:
@@ -117,14 +118,9 @@ class MujocoQuadrotor:
             )
         if not (math.isfinite(duration_s) and duration_s > 0.0):
             raise ConfigError(f"{duration_s=} must be positive and finite. Fix: check the clock.")
-        speed = 0.5 * (np.clip(command, -1.0, 1.0) + 1.0)
         # Tolerates a duration that is a whole number of steps up to rounding.
         count = max(1, math.ceil(duration_s / self._timestep_s - 1e-6))
-        dt_s = duration_s / count
-        self._model.opt.timestep = dt_s
-        for _ in range(count):
-            self._data.ctrl[:] = self._advance_motors(speed, dt_s)
-            mujoco.mj_step(self._model, self._data)
+        self._advance(0.5 * (np.clip(command, -1.0, 1.0) + 1.0), duration_s / count, count)
         self._check()
 
     def attach_payload(self, mass_kg: float) -> None:
@@ -135,16 +131,17 @@ class MujocoQuadrotor:
         """
         if not (math.isfinite(mass_kg) and mass_kg >= 0.0):
             raise ConfigError(f"payload {mass_kg=} must be zero or more. Fix: use 0 to detach.")
-        self._model.body_mass[self._body] = self._mass_kg + mass_kg
-        # On scratch data: setConst works in the reference pose and would leave the robot there.
-        mujoco.mj_setConst(self._model, mujoco.MjData(self._model))
+        row = numbers(self.parameters)[0]
+        row["mass"] += mass_kg
+        # On scratch data: constants are computed in the reference pose.
+        write(self._model, row, mujoco.MjData(self._model))
 
     def set_force(self, force_world_n: np.ndarray) -> None:
         """Push at the centre of mass with a constant force (3,), world frame, until changed."""
         force = np.asarray(force_world_n, dtype=np.float64)
         if force.shape != (3,) or not np.isfinite(force).all():
             raise ConfigError(f"force {force} must be 3 finite numbers in newton. Fix: check it.")
-        self._data.xfrc_applied[self._body, :3] = force
+        self._data.xfrc_applied[ROBOT, :3] = force
 
     @property
     def time_s(self) -> float:
@@ -179,7 +176,7 @@ class MujocoQuadrotor:
     @property
     def weight_n(self) -> float:
         """Weight with payload."""
-        return float(self._model.body_mass[self._body]) * GRAVITY_M_S2
+        return float(self._model.body_mass[ROBOT]) * GRAVITY_M_S2
 
     def _place(self, state: QuadrotorState) -> None:
         """Take over a state of the analytic engine, a batch of one."""
@@ -200,28 +197,23 @@ class MujocoQuadrotor:
     def _settled_height_m(self, start_m: float) -> float:
         """Height at which soft contacts carry the robot with its motors off."""
         self._data.qpos[2] = start_m
-        self._data.ctrl[:] = self._advance_motors(np.zeros(4), self._timestep_s)
-        for _ in range(math.ceil(SETTLING_S / self._timestep_s)):
-            mujoco.mj_step(self._model, self._data)
+        count = math.ceil(SETTLING_S / self._timestep_s)
+        self._advance(np.zeros(4), self._timestep_s, count)
         return float(self._data.qpos[2])
 
-    def _advance_motors(self, speed: np.ndarray, dt_s: float) -> np.ndarray:
-        """Move motors towards `speed` (4,); returns their mean thrust over the step, (4,) N.
-
-        The lag is an exponential, so the means of the speed and of its square have closed forms.
-        """
-        lag_s = np.where(speed >= self._motor_speed, self._rise_s, self._fall_s)
-        gap = self._motor_speed - speed
-        once = -np.expm1(-dt_s / lag_s)
-        twice = -np.expm1(-2.0 * dt_s / lag_s)
-        mean_gap = gap * once * lag_s / dt_s
-        mean_gap_squared = gap * gap * twice * lag_s / (2.0 * dt_s)
-        mean = speed + mean_gap
-        mean_square = speed * speed + 2.0 * speed * mean_gap + mean_gap_squared
-        self._motor_speed = self._motor_speed - gap * once
-        c0, c1, c2 = self._curve.T
-        thrust = c0 + c1 * mean + c2 * mean_square
-        return thrust if self._free_flight else np.maximum(thrust, 0.0)
+    def _advance(self, speed: np.ndarray, dt_s: float, count: int) -> None:
+        """Move by `count` equal steps while the motors go to `speed`, (4,) in [0, 1]."""
+        now, goal, length = (
+            torch.as_tensor(x, dtype=torch.float64)[None] for x in (self._motor_speed, speed, dt_s)
+        )
+        end, thrusts = spin(self._exact, now, goal, length, count)
+        if not self._free_flight:
+            thrusts = thrusts.clamp_min(0.0)
+        self._model.opt.timestep = dt_s
+        for thrust in thrusts[0].numpy():
+            self._data.ctrl[:] = thrust
+            mujoco.mj_step(self._model, self._data)
+        self._motor_speed = end[0].numpy()
 
     def _check(self) -> None:
         """Raise if MuJoCo had to warn or the state is not finite."""

@@ -10,6 +10,18 @@ def _analytic() -> Engine:
     return step
 
 
+def _mujoco() -> Engine:
+    from acclimate_sim.engines.mujoco_batch import MujocoBatch
+
+    return MujocoBatch()
+
+
+def _mujoco_warp() -> Engine:
+    from acclimate_sim.engines.mujoco_warp_batch import MujocoWarp
+
+    return MujocoWarp()
+
+
 def _isaacgym() -> Engine:
     from acclimate_sim.engines.isaacgym import load
 
@@ -18,6 +30,8 @@ def _isaacgym() -> Engine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "analytic": _analytic,
+    "mujoco": _mujoco,
+    "mujoco_warp": _mujoco_warp,
     "isaacgym": _isaacgym,
 }
 """Builders, which import what they need only when they are called."""

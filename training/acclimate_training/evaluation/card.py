@@ -9,7 +9,7 @@ from acclimate_contract import Manifest
 from acclimate_deploy.files import replacing, write_json
 from acclimate_deploy.policy import load_policy
 from acclimate_training.errors import EvaluationError
-from acclimate_training.evaluation.evaluate import POLICY, read_record, summary
+from acclimate_training.evaluation.evaluate import POLICY, TRAINED_IN, read_record, summary
 from acclimate_training.evaluation.suites import GROUND
 from acclimate_training.evaluation.table import (
     BAND_COLUMNS,
@@ -73,6 +73,11 @@ def release(policy_path: Path) -> Path:
         raise EvaluationError(
             f"{record_path} lacks RAPTOR's ground, which every card starts with. "
             "Fix: run acclimate evaluate with --suite ground or --suite full."
+        )
+    if record["settings"].get("engine", TRAINED_IN) != TRAINED_IN:
+        raise EvaluationError(
+            f"{record_path} was flown in two engines, and a card would take one for a peer. "
+            "Fix: run acclimate evaluate without --engine, or with another --out."
         )
     with_evaluation(policy_path, summary(record))
     # The weights are those that were evaluated; the file around them now names its figures.

@@ -13,6 +13,8 @@ from acclimate_contract import REFERENCE_PREVIEW
 from acclimate_deploy.files import write_json
 from acclimate_deploy.policy import load_policy
 from acclimate_deploy.provenance import provenance
+from acclimate_sim.engines.table import make_engine
+from acclimate_sim.quadrotor import Engine
 from acclimate_training.commands import EvaluateCfg
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.figures import intervals, numbers
@@ -24,6 +26,8 @@ from acclimate_training.evaluation.suites.scenario import Progress
 FULL = "full"
 POLICY = "policy"
 """The name in the record of the policy that is evaluated."""
+TRAINED_IN = "analytic"
+"""The engine that policies are trained in, and by which others are measured."""
 MAX_ROBOTS_ELSEWHERE = 1024
 """Robots per scenario on new ground, where the scenarios are many."""
 WHOLE_FLEET = (GROUND, "knowledge")
@@ -35,16 +39,21 @@ def evaluate(
 ) -> tuple[dict[str, Any], Path]:
     """Fly a policy, and its peer if asked for, and write the record.
 
+    In another engine than the analytic one, the very same robots fly in both, and the figures of
+    the other stand beside, under `flown_in`.
+
     Returns:
         The record and where it was written.
 
     Raises:
         ContractError: The policy file is refused.
+        ConfigError: There is no such engine, or what it needs is not installed.
         EvaluationError: The settings are impossible or the record cannot be written.
     """
     if cfg.robots < 1:
         raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
-    out = cfg.out or cfg.policy.parent / record_name(cfg.suite)
+    out = cfg.out or cfg.policy.parent / record_name(cfg.suite, cfg.engine)
+    engines = {name: make_engine(name) for name in dict.fromkeys((TRAINED_IN, cfg.engine))}
     contestants = _contestants(cfg)
     known = _known_figures(cfg)
     torch.set_num_threads(1)
@@ -59,7 +68,9 @@ def evaluate(
             "out": out.name,
         },
         "figures": {
-            c.name: known.get(c.name) or _fly_suites(c, chosen, cfg, progress) for c in contestants
+            name: known.get(name) or _fly_suites(name, contestant, engine, chosen, cfg, progress)
+            for contestant in contestants
+            for name, engine in _flown_in(contestant, engines).items()
         },
         "seconds": round(time.monotonic() - started, 1),
         "provenance": provenance(cfg.seed),
@@ -73,9 +84,17 @@ def evaluate(
     return record, out
 
 
-def record_name(suite: str) -> str:
+def record_name(suite: str, engine: str = TRAINED_IN) -> str:
     """File name of the record of a suite; a part of the whole must not take the whole's place."""
-    return "evaluation.json" if suite in (GROUND, FULL) else f"evaluation-{suite}.json"
+    parts = ["evaluation"]
+    parts += [] if suite in (GROUND, FULL) else [suite]
+    parts += [] if engine == TRAINED_IN else [engine]
+    return "-".join(parts) + ".json"
+
+
+def flown_in(name: str, engine: str) -> str:
+    """Name in the record of somebody's figures in an engine."""
+    return name if engine == TRAINED_IN else f"{name} in {engine}"
 
 
 def summary(record: dict[str, Any]) -> dict[str, Any]:
@@ -138,8 +157,17 @@ def _known_figures(cfg: EvaluateCfg) -> dict[str, Any]:
     return {cfg.peer: record["figures"][cfg.peer]}
 
 
+def _flown_in(contestant: Contestant, engines: dict[str, Engine]) -> dict[str, Engine]:
+    return {flown_in(contestant.name, name): engine for name, engine in engines.items()}
+
+
 def _fly_suites(
-    contestant: Contestant, chosen: tuple[str, ...], cfg: EvaluateCfg, progress: Progress
+    name: str,
+    contestant: Contestant,
+    engine: Engine,
+    chosen: tuple[str, ...],
+    cfg: EvaluateCfg,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Figures of one contestant: those of RAPTOR's ground as they are, the rest under `suites`."""
     flown = {}
@@ -147,8 +175,8 @@ def _fly_suites(
         robots = cfg.robots if suite in WHOLE_FLEET else min(cfg.robots, MAX_ROBOTS_ELSEWHERE)
         flown[suite] = SUITES[suite](
             contestant,
-            SuiteCfg(robots=robots, seed=cfg.seed),
-            lambda scenario, suite=suite: progress(f"{contestant.name}: {suite}: {scenario}"),
+            SuiteCfg(robots=robots, seed=cfg.seed, engine=engine),
+            lambda scenario, suite=suite: progress(f"{name}: {suite}: {scenario}"),
         )
     return {
         **numbers(flown.get(GROUND, {})),

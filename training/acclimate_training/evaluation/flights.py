@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from acclimate_contract import PREVIEW_TIMES_S
+from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.quadrotor import (
     Disturbances,
+    Engine,
     Imperfections,
     QuadrotorParameters,
     QuadrotorState,
@@ -21,6 +23,7 @@ from acclimate_sim.quadrotor import (
     measure,
     perfect,
     signals,
+    step,
 )
 from acclimate_sim.references import Trajectory
 from acclimate_sim.rotations import tilt
@@ -57,6 +60,7 @@ class Conditions:
         foreseen: The pilot is shown the future of the reference; else zeros.
         sensing_delay_steps: Control steps by which every measurement is late.
         velocity_delay_steps: Control steps by which the linear velocity is late on top of that.
+        engine: What moves the robots. Those that it gives up on count as lost.
     """
 
     clear_memory: bool = False
@@ -68,6 +72,7 @@ class Conditions:
     foreseen: bool = False
     sensing_delay_steps: int = 0
     velocity_delay_steps: int = 0
+    engine: Engine = step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,9 @@ def fly(
             action = torch.from_numpy(pilot.step(seen)).clamp(-1.0, 1.0)
             actions = torch.cat((action.unsqueeze(1), actions[:, :-1]), dim=1)
             now = replace(tick.happening, force_n=tick.happening.force_n + force_n)
-            state = _advance(robots, imperfections, now, state, actions, tick.length_s)
+            setpoint = delayed(imperfections, now, actions)
+            for part in _parts(now, tick.length_s):
+                state = _advance(robots, imperfections, part, state, setpoint, conditions.engine)
             reference = trajectory(tick.end_s)
             error = state.position - reference.position
             terminated = terminated | _beyond_limits(
@@ -238,21 +245,28 @@ def _delay_taps(imperfections: Imperfections, schedule: Disturbances) -> int:
     return 1 + math.ceil(delay_s / float(schedule.time_step_s.min()) - 1e-6)
 
 
+def _parts(now: Disturbances, length_s: float) -> list[Disturbances]:
+    """One control step as physics steps of at most 10 ms: longer ones do not converge."""
+    parts = max(1, math.ceil(length_s / PERIOD_S - 1e-6))
+    part = replace(now, time_step_s=now.time_step_s / parts) if parts > 1 else now
+    return [part] * parts
+
+
 def _advance(
     robots: QuadrotorParameters,
     imperfections: Imperfections,
     now: Disturbances,
     state: QuadrotorState,
-    actions: Tensor,
-    length_s: float,
+    setpoint: Tensor,
+    engine: Engine,
 ) -> QuadrotorState:
-    """One control step, in physics steps of at most 10 ms: longer ones do not converge."""
-    setpoint = delayed(imperfections, now, actions)
-    parts = max(1, math.ceil(length_s / PERIOD_S - 1e-6))
-    part = replace(now, time_step_s=now.time_step_s / parts) if parts > 1 else now
-    for _ in range(parts):
-        state = advance(robots, imperfections, part, state, setpoint)
-    return state
+    """One physics step; robots that the engine gives up on are not a number from then on."""
+    try:
+        return advance(robots, imperfections, now, state, setpoint, engine)
+    except SimulationError as error:
+        if error.state is None:
+            raise
+        return error.state
 
 
 def _sensed(

@@ -88,7 +88,7 @@ def _platforms(contestant: Contestant, cfg: SuiteCfg) -> dict[str, Any]:
     """Hold and figure eights on copies of every known robot, without external force."""
     copies = torch.arange(len(PLATFORM_NAMES)).repeat_interleave(FLIGHTS_PER_PLATFORM)
     robots = concatenate([load_robot(name) for name in PLATFORM_NAMES]).to(torch.float32)[copies]
-    fleet = Fleet(robots=robots, imperfections=perfect(robots))
+    fleet = Fleet(robots=robots, imperfections=perfect(robots), engine=cfg.engine)
     pilot = contestant.make_pilot(len(fleet))
     start = reset(robots, InitialStates(), cfg.generator(PLATFORMS))
     still = replace(hold_episode(fleet, cfg, with_force=False), start=start)

@@ -11,6 +11,7 @@ from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     DISTRIBUTIONS,
     Disturbances,
+    Engine,
     Imperfections,
     InitialStates,
     QuadrotorParameters,
@@ -20,6 +21,7 @@ from acclimate_sim.quadrotor import (
     reset,
     resting,
     sample_imperfect,
+    step,
 )
 from acclimate_sim.references import Trajectory, figure_eight, hover
 from acclimate_training.evaluation.flights import Conditions, Flight, fly
@@ -55,15 +57,17 @@ class Contestant:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteCfg:
-    """Size and randomness of a suite.
+    """Size and randomness of a suite, and the engine that it is flown in.
 
     Attributes:
         robots: Fresh robots per scenario, at most.
         seed: Of everything that is drawn.
+        engine: What moves the robots.
     """
 
     robots: int
     seed: int
+    engine: Engine = step
 
     def generator(self, stream: int) -> torch.Generator:
         """An independent random stream of the evaluation."""
@@ -76,16 +80,17 @@ Suite = Callable[[Contestant, SuiteCfg, Progress], dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Robots with what is wrong with them, in float32."""
+    """Robots with what is wrong with them, in float32, and what moves them."""
 
     robots: QuadrotorParameters
     imperfections: Imperfections
+    engine: Engine = step
 
     def __len__(self) -> int:
         return len(self.robots)
 
     def __getitem__(self, envs: slice | Tensor) -> "Fleet":
-        return Fleet(robots=self.robots[envs], imperfections=self.imperfections[envs])
+        return replace(self, robots=self.robots[envs], imperfections=self.imperfections[envs])
 
     @property
     def still(self) -> Tensor:
@@ -100,7 +105,11 @@ def draw_fleet(cfg: SuiteCfg, space: ParameterSpace | None = None) -> Fleet:
     """
     space = space or DISTRIBUTIONS["published"]()
     robots, imperfections = sample_imperfect(space, cfg.robots, cfg.generator(ROBOTS))
-    return Fleet(robots=robots.to(torch.float32), imperfections=imperfections.to(torch.float32))
+    return Fleet(
+        robots=robots.to(torch.float32),
+        imperfections=imperfections.to(torch.float32),
+        engine=cfg.engine,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +123,7 @@ class Episode:
         num_steps: Control periods.
         max_distance_m: Termination limit on the position error per axis; none is RAPTOR's, 20 arm
             lengths.
-        conditions: What is not plain about it; imperfections are the fleet's.
+        conditions: What is not plain about it; imperfections and engine are the fleet's.
     """
 
     start: QuadrotorState
@@ -162,7 +171,7 @@ def happening(fleet: Fleet, num_steps: int, cfg: SuiteCfg) -> Disturbances:
 
 
 def flown(pilot: Pilot, fleet: Fleet, episode: Episode) -> Flight:
-    """Fly a fleet through an episode, imperfections included."""
+    """Fly a fleet through an episode, in its engine, imperfections included."""
     limit = 20.0 * fleet.robots.arm_length_m
     if episode.max_distance_m is not None:
         limit = torch.full_like(limit, episode.max_distance_m)
@@ -174,5 +183,7 @@ def flown(pilot: Pilot, fleet: Fleet, episode: Episode) -> Flight:
         episode.trajectory,
         num_steps=episode.num_steps,
         max_distance_m=limit,
-        conditions=replace(episode.conditions, imperfections=fleet.imperfections),
+        conditions=replace(
+            episode.conditions, imperfections=fleet.imperfections, engine=fleet.engine
+        ),
     )

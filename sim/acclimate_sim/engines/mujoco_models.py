@@ -1,0 +1,101 @@
+"""One MuJoCo model per robot of a batch, kept from call to call."""
+
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo's bindings come without type information.)
+
+import mujoco
+import numpy as np
+from torch import Tensor
+
+from acclimate_contract import ConfigError
+from acclimate_sim.engines.errors import named
+from acclimate_sim.engines.mujoco_model import NUMBERS, blank_model, numbers, write
+from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+
+
+class MujocoModels:
+    """Models that follow the robots of each call; only those that changed are written anew.
+
+    Args:
+        floor: With the floor and landing legs.
+    """
+
+    def __init__(self, *, floor: bool) -> None:
+        self._floor = floor
+        self._models: list[mujoco.MjModel] = []
+        self._numbers = np.empty(0, dtype=NUMBERS)
+        self._scratch = mujoco.MjData(blank_model(floor))
+        self._last: QuadrotorParameters | None = None
+        self._versions: tuple[int, ...] = ()
+
+    def fit(self, parameters: QuadrotorParameters) -> tuple[list[mujoco.MjModel], np.ndarray]:
+        """Bring the models up to date.
+
+        Returns:
+            The model of each robot, and the indices of those that were written.
+
+        Raises:
+            ConfigError: No such body exists: a mass or an inertia is not positive, or a number is
+                not finite.
+        """
+        n = len(parameters)
+        if self._unchanged(parameters):
+            return self._models[:n], np.empty(0, dtype=int)
+        rows = numbers(parameters)
+        _refuse_impossible(rows)
+        self._grow(n)
+        changed = np.flatnonzero(rows != self._numbers[:n])
+        for i in changed:
+            write(self._models[i], rows[i], self._scratch)
+            self._numbers[i] = rows[i]
+        self._last, self._versions = parameters, _versions(parameters)
+        return self._models[:n], changed
+
+    def _grow(self, n: int) -> None:
+        """Have at least `n` models; new ones are of no robot yet."""
+        missing = n - len(self._models)
+        if missing > 0:
+            self._models += [blank_model(self._floor) for _ in range(missing)]
+            unwritten = np.zeros(missing, dtype=NUMBERS)
+            self._numbers = np.concatenate((self._numbers, unwritten))
+
+    def _unchanged(self, parameters: QuadrotorParameters) -> bool:
+        """Whether these are the very tensors of the last call, which nobody wrote to since."""
+        last = self._last
+        if last is None:
+            return False
+        pairs = zip(_tensors(last), _tensors(parameters), strict=True)
+        if any(a is not b for a, b in pairs):
+            return False
+        versions = _versions(parameters)
+        return bool(versions) and versions == self._versions
+
+
+def _tensors(parameters: QuadrotorParameters) -> tuple[Tensor, ...]:
+    """What models are made of."""
+    return (
+        parameters.mass_kg,
+        parameters.inertia_kg_m2,
+        parameters.motor_position_m,
+        parameters.motor_axis,
+        parameters.torque_coefficient_m,
+    )
+
+
+def _versions(parameters: QuadrotorParameters) -> tuple[int, ...]:
+    """How often each tensor was written to; empty if one does not count (inference mode)."""
+    tensors = _tensors(parameters)
+    if any(tensor.is_inference() for tensor in tensors):
+        return ()
+    return tuple(tensor._version for tensor in tensors)
+
+
+def _refuse_impossible(rows: np.ndarray) -> None:
+    plain = rows.view(np.float64).reshape(len(rows), -1)
+    fine = np.isfinite(plain).all(-1) & (rows["mass"] > 0.0) & (rows["inertia"] > 0.0).all(-1)
+    if not fine.all():
+        raise ConfigError(
+            f"{named(np.flatnonzero(~fine).tolist())} with a mass or an inertia that is not "
+            "positive, or a parameter that is not finite: no rigid body is like that. "
+            "Fix: check what drew them."
+        )
