@@ -247,7 +247,7 @@ class QuadrotorVectorEnv(VectorEnv):
         environments, an object array with one observation for each that has ended.
         """
         last = self._given(self._observe(self._flying))
-        mask: Any = torch.from_numpy(ended) if self._tensors else ended.copy()
+        mask: Any = torch.from_numpy(ended).to(self._device) if self._tensors else ended.copy()
         if not self._tensors:
             batch, last = last, np.full(self.num_envs, None, dtype=object)
             for env in np.flatnonzero(ended).tolist():
