@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate_sim.quadrotor.task import TERMINATION_REWARD
 from acclimate_training.evaluation.flights import Flight
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S
 
@@ -143,7 +144,8 @@ def episode_return(flight: Flight) -> np.ndarray:
     lengths_s = np.diff(flight.time_s, prepend=0.0)[:, None]
     before = ~flight.terminated
     first = flight.terminated.any(0)
-    return np.where(before, flight.reward * (lengths_s / PERIOD_S), 0.0).sum(0) - 100.0 * first
+    earned = np.where(before, flight.reward * (lengths_s / PERIOD_S), 0.0).sum(0)
+    return earned + TERMINATION_REWARD * first
 
 
 def final_action_change(flight: Flight) -> np.ndarray:

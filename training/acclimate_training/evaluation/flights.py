@@ -25,14 +25,11 @@ from acclimate_sim.quadrotor import (
     signals,
     step,
 )
+from acclimate_sim.quadrotor.task import PERIOD_S, beyond_limits, reward
 from acclimate_sim.references import Trajectory
 from acclimate_sim.rotations import tilt
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.pilots import Pilot
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
-
-MAX_SPEED_M_S, MAX_BODY_RATE_RAD_S = 2.0, 35.0
-"""Per axis; beyond them an episode counts as terminated (Eschmann et al. 2025, methods)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,23 +152,22 @@ def fly(
                 state = _advance(robots, imperfections, part, state, setpoint, conditions.engine)
             reference = trajectory(tick.end_s)
             error = state.position - reference.position
-            terminated = terminated | _beyond_limits(
+            terminated = terminated | beyond_limits(
                 error, state.linear_velocity - reference.linear_velocity, state, max_distance_m
             )
             change = (action - previous).norm(dim=-1)
-            heading_and_tilt = torch.acos((1 - state.orientation[:, 3].abs()).clamp(-1, 1))
             distance = error.norm(dim=-1)
             per_period = change * (PERIOD_S / tick.length_s)
-            reward = 1.5 - distance - 0.2 * heading_and_tilt - per_period
-            records.append((distance, tilt(state.orientation), change, reward, terminated))
+            earned = reward(distance, state.orientation, per_period)
+            records.append((distance, tilt(state.orientation), change, earned, terminated))
     columns = (torch.stack(column).numpy() for column in zip(*records, strict=True))
-    distance, tilted, change, reward, terminated = columns
+    distance, tilted, change, earned, terminated = columns
     return Flight(
         time_s=schedule.time_step_s[:num_steps, 0].double().cumsum(0).numpy(),
         distance_m=distance,
         tilt_rad=tilted,
         action_change=change,
-        reward=reward,
+        reward=earned,
         terminated=terminated,
     )
 
@@ -290,14 +286,3 @@ def _sensed(
         seen["position_error"] = seen["position_error"].clamp(-position, position)
         seen["linear_velocity_error"] = seen["linear_velocity_error"].clamp(-speed, speed)
     return {name: value.contiguous().numpy() for name, value in seen.items()}
-
-
-def _beyond_limits(
-    error: Tensor, speed_error: Tensor, state: QuadrotorState, max_distance_m: Tensor
-) -> Tensor:
-    inside = (
-        (error.abs().amax(-1) <= max_distance_m)
-        & (speed_error.abs().amax(-1) <= MAX_SPEED_M_S)
-        & (state.angular_velocity.abs().amax(-1) <= MAX_BODY_RATE_RAD_S)
-    )
-    return ~inside  # NaN compares false: it is beyond every limit

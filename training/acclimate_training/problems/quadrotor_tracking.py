@@ -12,9 +12,8 @@ from acclimate_sim.quadrotor import (
     QuadrotorState,
     resting,
 )
+from acclimate_sim.quadrotor.task import PERIOD_S as PERIOD_S  # where training looks for it
 from acclimate_sim.references import Reference
-
-PERIOD_S = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from acclimate_sim.quadrotor import (
     sample_imperfect,
     step,
 )
+from acclimate_sim.quadrotor.task import max_distance_m
 from acclimate_sim.references import Trajectory, figure_eight, hover
 from acclimate_training.evaluation.flights import Conditions, Flight, fly
 from acclimate_training.evaluation.pilots import Pilot, PilotMaker
@@ -172,7 +173,7 @@ def happening(fleet: Fleet, num_steps: int, cfg: SuiteCfg) -> Disturbances:
 
 def flown(pilot: Pilot, fleet: Fleet, episode: Episode) -> Flight:
     """Fly a fleet through an episode, in its engine, imperfections included."""
-    limit = 20.0 * fleet.robots.arm_length_m
+    limit = max_distance_m(fleet.robots)
     if episode.max_distance_m is not None:
         limit = torch.full_like(limit, episode.max_distance_m)
     return fly(
