@@ -63,6 +63,7 @@ EXACT = Case(
 CASES = {
     "analytic": EXACT,
     "analytic-float32": replace(EXACT, dtype=torch.float32, rounding=2e-6),
+    "fused": replace(EXACT, name="fused", dtype=torch.float32, rounding=2e-6),
     "mujoco": replace(EXACT, name="mujoco", half_second_error=2e-5),
     "mujoco_warp": replace(  # rounds a thousand times in a second
         EXACT, name="mujoco_warp", dtype=torch.float32, rounding=2e-6, drift=1e-3
@@ -388,7 +389,7 @@ def test_a_robot_that_is_no_number_harms_no_other(case: Case) -> None:
     position = state.position.clone()
     position[1] = math.nan
     broken = replace(state, position=position)
-    if case.name == "analytic":
+    if case.name in ("analytic", "fused"):
         end = engine(robots, broken, actions[0], PERIOD_S)
     else:
         with pytest.raises(SimulationError, match="robot 1 ") as error:
@@ -420,8 +421,8 @@ def test_a_world_is_the_same_in_every_engine(case: Case) -> None:
 
     def flown(engine: Engine, dtype: torch.dtype) -> QuadrotorState:
         robots, wrong, end = drawn.to(dtype), imperfections.to(dtype), cast(state, dtype)
-        for now, action in zip(happening.to(dtype).steps(), actions.to(dtype), strict=True):
-            end = advance(robots, wrong, now, end, action, engine)
+        for t, action in enumerate(actions.to(dtype)):
+            end = advance(robots, wrong, happening.to(dtype).at(t), end, action, engine)
         return end
 
     def fine(*args: object, **forces: Tensor) -> QuadrotorState:
@@ -444,3 +445,13 @@ def test_unknown_engines_are_told_what_exists() -> None:
 def test_every_engine_is_in_the_suite() -> None:
     elsewhere = {"isaacgym"}
     assert set(ENGINES) - elsewhere == {case.name for case in CASES.values()}
+
+
+def test_fused_engine_refuses_what_it_would_compute_wrongly() -> None:
+    engine = make_engine("fused")
+    robots, state = crew(2, torch.float64)
+    with pytest.raises(ConfigError, match=r"float32 on a CPU.*'analytic'"):
+        engine(robots, state, torch.zeros(2, 4, dtype=torch.float64), PERIOD_S)
+    robots, state = crew(2, torch.float32)
+    with pytest.raises(ConfigError, match="no gradients"):
+        engine(robots, state, torch.zeros(2, 4, requires_grad=True), PERIOD_S)

@@ -10,6 +10,12 @@ def _analytic() -> Engine:
     return step
 
 
+def _fused() -> Engine:
+    from acclimate_sim.engines.fused import FusedSteps
+
+    return FusedSteps()
+
+
 def _mujoco() -> Engine:
     from acclimate_sim.engines.mujoco_batch import MujocoBatch
 
@@ -30,6 +36,7 @@ def _isaacgym() -> Engine:
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "analytic": _analytic,
+    "fused": _fused,
     "mujoco": _mujoco,
     "mujoco_warp": _mujoco_warp,
     "isaacgym": _isaacgym,

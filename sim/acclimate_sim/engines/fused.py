@@ -1,0 +1,113 @@
+"""The analytic equations in one compiled loop over robots: the fastest way forward on a CPU."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from acclimate_contract import ConfigError
+from acclimate_sim.fused import FusedLoop
+from acclimate_sim.fused.rows import pack, unpack
+from acclimate_sim.quadrotor.distribution import published, sample
+from acclimate_sim.quadrotor.dynamics import step
+from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+from acclimate_sim.quadrotor.state import QuadrotorState, resting
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Period:
+    """What acts on robots during a control period; see `step`."""
+
+    action: Tensor
+    length_s: Tensor
+    force_n: Tensor
+    torque_nm: Tensor
+
+
+class FusedSteps:
+    """`step` for float32 on a CPU, without gradients; compiled on the first call.
+
+    Threads share the robots, as many as torch uses. Robots are turned into rows anew only when
+    they are others than in the last call.
+
+    Raises:
+        ConfigError: Another device or float type, or somebody waits for gradients.
+        CompilerError: There is no C++ compiler.
+    """
+
+    def __init__(self) -> None:
+        self._robots: QuadrotorParameters | None = None
+        self._world = torch.empty(0)
+
+    def __call__(
+        self,
+        parameters: QuadrotorParameters,
+        state: QuadrotorState,
+        action: Tensor,
+        dt_s: float | Tensor,
+        *,
+        external_force_n: Tensor | None = None,
+        external_torque_nm: Tensor | None = None,
+    ) -> QuadrotorState:
+        """Advance every robot by one control period; see `step`."""
+        like = state.position
+        zeros = torch.zeros_like(like)
+        period = _Period(
+            action=action,
+            length_s=torch.as_tensor(dt_s, dtype=like.dtype).expand(len(state)),
+            force_n=zeros if external_force_n is None else external_force_n,
+            torque_nm=zeros if external_torque_nm is None else external_torque_nm,
+        )
+        _refuse_others([*vars(parameters).values(), *vars(state).values(), *vars(period).values()])
+        loop = _compiled()
+        if not _same(parameters, self._robots):
+            self._robots, self._world = parameters, loop.padded(pack(parameters), last=True)
+        start, moment = (loop.padded(pack(tree), last=True) for tree in (state, period))
+        last, _ = loop.run(self._world, start, moment.unsqueeze(0))
+        return unpack(last[:, : len(state)], state)
+
+
+@cache
+def _compiled() -> FusedLoop:
+    """The loop, from any robot as an example."""
+    robot = sample(published(), 1, torch.Generator()).to(torch.float32)
+    state = resting(1, like=robot.mass_kg)
+    nothing = torch.zeros(1, 3)
+    period = _Period(
+        action=torch.zeros(1, 4), length_s=torch.ones(1), force_n=nothing, torque_nm=nothing + 0.0
+    )
+    return FusedLoop(_step, ((robot,), state, period))
+
+
+def _step(
+    parameters: QuadrotorParameters, state: QuadrotorState, period: _Period
+) -> tuple[QuadrotorState]:
+    after = step(
+        parameters,
+        state,
+        period.action,
+        period.length_s,
+        external_force_n=period.force_n,
+        external_torque_nm=period.torque_nm,
+    )
+    return (after,)
+
+
+def _same(robots: QuadrotorParameters, others: QuadrotorParameters | None) -> bool:
+    """Whether they are the very same tensors; equal ones may be packed again."""
+    return others is not None and all(
+        value is getattr(others, name) for name, value in vars(robots).items()
+    )
+
+
+def _refuse_others(tensors: list[Tensor]) -> None:
+    if any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
+        raise ConfigError(
+            "the engine 'fused' computes in float32 on a CPU, and was given something else. "
+            "Fix: robots.to(torch.float32), or use the engine 'analytic'."
+        )
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        raise ConfigError(
+            "the engine 'fused' has no gradients. Fix: use 'analytic', or torch.no_grad()."
+        )
