@@ -9,6 +9,7 @@ from benchmarks import (
     control_loop,
     exact_answer,
     runtime_step,
+    sim_speed,
     training_iteration,
 )
 from benchmarks.record import Figures, write_result
@@ -16,6 +17,7 @@ from benchmarks.record import Figures, write_result
 CASES: dict[str, Callable[[], Figures]] = {
     "runtime_step": runtime_step.measure,
     "training_iteration": training_iteration.measure,
+    "sim_speed": sim_speed.measure,
     "control_loop": control_loop.measure,
     "exact_answer": exact_answer.measure,
 }

@@ -1,7 +1,7 @@
 """Verbs of this package; imports stay light until one runs."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -56,5 +56,50 @@ def robots(cfg: Annotated[RobotsCfg, tyro.conf.arg(name="")]) -> int:
             f"{float(robot.torque_to_inertia):.0f}",
             f"{float(robot.hover_speed):.2f}",
         )
+    Console().print(table)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchCfg:
+    """What to measure.
+
+    Attributes:
+        what: The simulator's engines; what else is measured runs with `make bench`.
+        engines: Names of engines.
+        num_envs: Batch sizes.
+        threads: Of torch.
+        seconds: For each engine and size, its start aside.
+    """
+
+    what: tyro.conf.Positional[Literal["sim"]]
+    engines: tuple[str, ...] = ("analytic", "fused", "mujoco")
+    num_envs: tuple[int, ...] = (1, 256, 4096, 65536)
+    threads: int = 1
+    seconds: float = 1.0
+
+
+def bench(cfg: Annotated[BenchCfg, tyro.conf.arg(name="")]) -> int:
+    """Measure how fast engines step robots on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from acclimate_contract import ConfigError
+    from acclimate_sim.speed import measure
+
+    if min(*cfg.num_envs, cfg.threads) < 1 or not cfg.seconds > 0.0:
+        raise ConfigError("nothing to measure. Fix: make sizes, threads and seconds positive.")
+    columns = ("engine", "robots", "start s", "robot-steps / s", "per core-second")
+    table = Table(*columns, title=f"One robot-step: 10 ms with signals, {cfg.threads} threads")
+    for engine in cfg.engines:
+        for num_envs in cfg.num_envs:
+            speed = measure(engine, num_envs, threads=cfg.threads, seconds=cfg.seconds)
+            table.add_row(
+                engine,
+                f"{num_envs:,}",
+                f"{speed.start_s:.2f}",
+                f"{speed.per_second:,.0f}",
+                f"{speed.per_core_second:,.0f}",
+            )
     Console().print(table)
     return 0

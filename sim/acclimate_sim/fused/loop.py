@@ -47,15 +47,15 @@ def trace(step: Step, trained: nn.Module, trees: tuple[Any, Any, Any]) -> Traced
     Raises:
         UnsupportedStepError: An operator of the step has no scalar form.
     """
-    one = (first(trees[0]), first(trees[1]), first(trees[2]))
-    as_rows = RowStep(step, trained, one)
-    values = [parameter.detach() for parameter in as_rows.parameters]
-    world, carry, moment = map(pack, one)
-    backward = None
-    with torch.no_grad():
+    # Tensors of inference mode cannot be traced; copies made outside of it can.
+    with torch.inference_mode(False), torch.no_grad():
+        one = (first(trees[0]), first(trees[1]), first(trees[2]))
+        as_rows = RowStep(step, trained, one)
+        values = [parameter.detach() for parameter in as_rows.parameters]
+        world, carry, moment = map(pack, one)
         after, outputs = as_rows.forward(values, world, carry, moment)
         rows = {"world": world, "carry": carry, "moment": moment}
-        forward = scalarize(as_rows.forward, values, rows)
+        forward, backward = scalarize(as_rows.forward, values, rows), None
         if values:
             of_results = {"of_carry": after, "of_output": outputs}
             backward = scalarize(as_rows.backward, values, rows | of_results)
