@@ -25,5 +25,5 @@ def test_table_has_a_row_for_each_engine_and_size(capsys: pytest.CaptureFixture[
 def test_nothing_to_measure_is_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match="nothing to measure"):
         bench(BenchCfg(what="sim", **wrong))
-    with pytest.raises(ConfigError, match="unknown engine 'warp'.*analytic"):
+    with pytest.raises(ConfigError, match=r"unknown engine 'warp'.*analytic"):
         bench(BenchCfg(what="sim", engines=("warp",)))
