@@ -61,7 +61,7 @@ def short_flight(engine: Engine) -> Flight:
 
 def test_a_flight_in_mujoco_is_nearly_the_same_flight() -> None:
     """Another integrator and ten times finer: close, and not equal."""
-    analytic, mujoco = short_flight(step), short_flight(MujocoBatch(threads=1))
+    analytic, .*mujoco = short_flight(step), short_flight(MujocoBatch(threads=1))
     np.testing.assert_allclose(mujoco.distance_m, analytic.distance_m, rtol=0, atol=1e-3)
     assert (mujoco.distance_m != analytic.distance_m).any()
 
@@ -150,5 +150,5 @@ def test_records_of_other_engines_have_names_of_their_own() -> None:
 
 
 def test_an_unknown_engine_is_told_before_anything_flies(policy_file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown engine 'bullet'.*analytic, mujoco"):
+    with pytest.raises(ConfigError, match=r"unknown engine 'bullet'.*analytic, .*mujoco"):
         evaluate(EvaluateCfg(policy=policy_file, engine="bullet"))
