@@ -8,9 +8,9 @@ import torch
 
 from acclimate_sim.engines.table import make_engine
 from acclimate_sim.quadrotor import InitialStates, QuadrotorState, published, reset, sample, signals
+from acclimate_sim.quadrotor.task import PERIOD_S
 from acclimate_sim.references import hover
 
-PERIOD_S = 0.01
 ROUNDS = 5
 
 

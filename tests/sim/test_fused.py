@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from acclimate_sim.fused import CompilerError, FusedFlow, UnsupportedStepError
 from acclimate_sim.fused.kernel import build
-from acclimate_sim.fused.rows import pack, pack_steps
+from acclimate_sim.trees import pack, pack_steps
 from acclimate_training.algorithms import unroll as unroll_module
 from acclimate_training.algorithms.unroll import looped, make_unroll
 
@@ -34,7 +34,7 @@ def functions(x: Tensor, y: Tensor) -> Tensor:
 
 
 def comparisons(x: Tensor, y: Tensor) -> Tensor:
-    both = (x < y) & (y <= 1.0) | ~(x > -0.5)
+    both = (x < y) & (y <= 1.0) | ~(x > -0.5) | (y.ne(y))
     chosen = torch.where(both, x, 2.0 * y) + torch.maximum(x, y) * torch.minimum(x, 0.1 * y)
     return chosen + (x >= y).to(x.dtype) + x.masked_fill(y == 0.0, 3.0) + torch.relu(x - y)
 
@@ -272,4 +272,13 @@ def test_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CompilerError, match=r"no C\+\+ compiler found. Fix: install g\+\+"):
+        build("int answer;")
+
+
+def test_cache_that_cannot_be_written_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(CompilerError, match=r"cannot keep compiled steps.*XDG_CACHE_HOME"):
         build("int answer;")

@@ -5,15 +5,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from acclimate_sim.envs.batches import packed, unpacked, with_rows
 from acclimate_sim.envs.episodes import BLOCK, Episode, EpisodeSource, derived_seed
 from acclimate_sim.envs.noise import mix, unit_normals
 from acclimate_sim.quadrotor import DISTRIBUTIONS, InitialStates, sample_imperfect
 from acclimate_sim.quadrotor.task import reward
+from acclimate_sim.trees import pack, unpack, with_envs
 
 FEW = settings(max_examples=30, deadline=None)  # busy machines stall for longer than a deadline
 WORD = st.integers(-(2**63), 2**63 - 1)
+
+
+def packed(tree: object) -> Tensor:
+    """All numbers of each robot, (num_envs, width)."""
+    return pack(tree).T
 
 
 def source(space: str = "diverse", *, force: bool = True, num_envs: int = 1) -> EpisodeSource:
@@ -36,7 +42,7 @@ def take(from_: EpisodeSource, seeds: list[int], numbers: list[int]) -> Episode:
 def test_packing_keeps_every_number() -> None:
     episode = take(source(), [1] * 5, [0, 3, 5, 7, 9])
     one = take(source(), [1], [0])
-    again = unpacked(one, packed(episode))
+    again = unpack(pack(episode), one)
     np.testing.assert_array_equal(packed(again), packed(episode))
     torch.testing.assert_close(again.robots.motor_axis, episode.robots.motor_axis, rtol=0, atol=0)
     torch.testing.assert_close(again.start.position, episode.start.position, rtol=0, atol=0)
@@ -44,7 +50,7 @@ def test_packing_keeps_every_number() -> None:
 
 def test_rows_are_replaced_and_the_others_left() -> None:
     before, new = take(source(), [1] * 4, [0, 1, 2, 3]), take(source(), [1, 1], [8, 9])
-    after = with_rows(before, torch.tensor([3, 1]), new)
+    after = with_envs(before, torch.tensor([3, 1]), new)
     wanted = take(source(), [1] * 4, [0, 9, 2, 8])
     np.testing.assert_array_equal(packed(after), packed(wanted))
     np.testing.assert_array_equal(packed(before), packed(take(source(), [1] * 4, [0, 1, 2, 3])))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import Disturbances, QuadrotorState, advance, published, widened
 from acclimate_sim.quadrotor.distribution import diverse
+from acclimate_sim.trees import steps
 from acclimate_training.algorithms.gradients import (
     Taming,
     fly,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from acclimate_sim.fused import UnsupportedStepError
-from acclimate_sim.fused.rows import pack, unpack
 from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.trees import pack, unpack
 from acclimate_training.algorithms import unroll as unroll_module
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.imitation import give_lesson, make_lesson_step

@@ -105,7 +105,7 @@ class TrainCfg:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     compile: bool = True
-    """Compile the flight (needs a C++ compiler, costs about ten seconds, pays forty-fold)."""
+    """Compile the flight (needs a C++ compiler, costs about ten seconds, pays a hundred-fold)."""
 
     def __post_init__(self) -> None:
         for name in ("iterations", "num_envs", "workers", "first_horizon"):

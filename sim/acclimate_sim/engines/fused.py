@@ -8,11 +8,11 @@ from torch import Tensor
 
 from acclimate_contract import ConfigError
 from acclimate_sim.fused import FusedLoop
-from acclimate_sim.fused.rows import pack, unpack
 from acclimate_sim.quadrotor.distribution import published, sample
 from acclimate_sim.quadrotor.dynamics import step
 from acclimate_sim.quadrotor.parameters import QuadrotorParameters
 from acclimate_sim.quadrotor.state import QuadrotorState, resting
+from acclimate_sim.trees import pack, unpack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acclimate_sim.envs.batches import mapped, packed, unpacked
 from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     Imperfections,
@@ -24,6 +23,7 @@ from acclimate_sim.quadrotor import (
 )
 from acclimate_sim.quadrotor.distribution import build, build_imperfections
 from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.trees import first, pack, unpack
 
 BLOCK = 256
 """Robots of one seed. Larger blocks are cheaper per robot and dearer for one alone."""
@@ -78,7 +78,7 @@ class EpisodeSource:
         kept = BLOCKS_PER_ENV_BLOCK * math.ceil(num_envs / BLOCK)
         self._table = lru_cache(maxsize=kept)(self._packed_block)
         self.context_names = tuple(space.sample(1, torch.Generator()))
-        self._like = mapped(lambda tensor: tensor[:1], self._block(0))
+        self._like = first(self._block(0))
         self.delay_taps = 1  # actions to remember, for the longest control delay drawn so far
         self.noisy = False  # whether any sensor drawn so far is
 
@@ -94,7 +94,7 @@ class EpisodeSource:
         )
         # The groups stand behind each other; everybody wants to be back where they asked.
         back = torch.from_numpy(np.argsort(np.concatenate(places)))
-        return unpacked(self._like, taken[back].to(self._device))
+        return unpack(taken[back].to(self._device).T, self._like)
 
     def _packed_block(self, seed: int) -> Tensor:
         """All episodes of a seed (BLOCK, width), float32."""
@@ -102,7 +102,7 @@ class EpisodeSource:
         delay_s = float(episodes.imperfections.control_delay_s.max())
         self.delay_taps = max(self.delay_taps, 1 + math.ceil(delay_s / PERIOD_S - 1e-6))
         self.noisy = self.noisy or bool(episodes.imperfections.sensor_noise.any())
-        return packed(episodes).float()
+        return pack(episodes).T.float().contiguous()
 
     def _block(self, seed: int) -> Episode:
         draws = self.space.sample(BLOCK, torch.Generator().manual_seed(seed))

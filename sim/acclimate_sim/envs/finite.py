@@ -5,9 +5,9 @@ from torch import Tensor
 
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.envs.batches import packed
 from acclimate_sim.envs.episodes import EpisodeSource
 from acclimate_sim.envs.flight import Flight
+from acclimate_sim.trees import pack
 
 
 def check_finite(flight: Flight, action: Tensor, counting: Tensor, source: EpisodeSource) -> None:
@@ -24,7 +24,7 @@ def check_finite(flight: Flight, action: Tensor, counting: Tensor, source: Episo
         SimulationError: It was, and the state is not.
     """
     # The state of a robot whose action is not a number is none either: one look serves both.
-    broken = counting & ~torch.isfinite(packed(flight.state)).all(dim=-1)
+    broken = counting & ~torch.isfinite(pack(flight.state)).all(dim=0)
     if not bool(broken.any()):
         return
     env = int(broken.nonzero()[0])

@@ -9,7 +9,6 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from acclimate_contract import ConfigError
-from acclimate_sim.envs.batches import with_rows
 from acclimate_sim.envs.episodes import EpisodeSource, robots_of
 from acclimate_sim.envs.finite import check_finite
 from acclimate_sim.envs.flight import Flight, control_step, take_off, with_taps
@@ -25,6 +24,7 @@ from acclimate_sim.envs.registration import EPISODE_STEPS
 from acclimate_sim.envs.requests import read_request
 from acclimate_sim.envs.settings import QuadrotorEnvCfg
 from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.trees import with_envs
 
 if TYPE_CHECKING:  # it needs MuJoCo, which flying does not
     from acclimate_sim.envs.rendering import Renderer
@@ -217,7 +217,7 @@ class QuadrotorVectorEnv(VectorEnv):
         begun = take_off(seed, number, episode, taps, noisy=noisy)
         if len(envs) < self.num_envs:
             index = torch.from_numpy(envs).to(self._device)
-            begun = with_rows(with_taps(self._flying, taps), index, begun)
+            begun = with_envs(with_taps(self._flying, taps), index, begun)
         self._flight = begun
 
     def _action(self, actions: Any) -> Tensor:

@@ -23,10 +23,11 @@ FLAGS = (
     "-fno-trapping-math",
     "-ffp-contract=fast",
 )
+WITHOUT = "train with --no-compile; simulate in the engine 'analytic'"
 
 
 class CompilerError(AcclimateError, RuntimeError):
-    """There is no C++ compiler, or it refused the source."""
+    """There is no C++ compiler, it refused the source, or its result could not be kept."""
 
 
 def find_compiler() -> str | None:
@@ -53,14 +54,20 @@ def pointer(tensor: Tensor) -> ctypes.c_void_p:
 def _library(source: str) -> Path:
     compiler = find_compiler()
     if compiler is None:
-        raise CompilerError("no C++ compiler found. Fix: install g++, or train with --no-compile.")
+        raise CompilerError(f"no C++ compiler found. Fix: install g++, or {WITHOUT}.")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     key = "\n".join((source, *FLAGS, version, _processor()))
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "acclimate"
     library = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.so"
     if not library.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _compile(compiler, source, library)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            _compile(compiler, source, library)
+        except OSError as error:
+            raise CompilerError(
+                f"cannot keep compiled steps in {cache}: {error}. "
+                "Fix: set XDG_CACHE_HOME to a folder with space that can be written."
+            ) from error
     return library
 
 
@@ -79,6 +86,6 @@ def _compile(compiler: str, source: str, library: Path) -> None:
         if done.returncode:
             raise CompilerError(
                 f"{compiler} refused a generated step: {done.stderr[:500]}. "
-                "Fix: use another compiler (CXX=...), or train with --no-compile."
+                f"Fix: use another compiler (CXX=...), or {WITHOUT}."
             )
         built.replace(library)  # whoever else builds the same sees all of it or nothing

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from acclimate_sim.fused.emit import Sizes, emit_backward, emit_forward
 from acclimate_sim.fused.kernel import build, pointer
 from acclimate_sim.fused.row_step import RowStep, Step
-from acclimate_sim.fused.rows import first, pack
 from acclimate_sim.fused.scalarize import Scalars, scalarize
+from acclimate_sim.trees import first, pack
 
 
 @dataclass(frozen=True, kw_only=True)

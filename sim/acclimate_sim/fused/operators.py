@@ -117,8 +117,6 @@ class Operators:
             self.where(self.gt(a, 0.0), 1.0, 0.0), self.where(self.lt(a, 0.0), 1.0, 0.0)
         )
 
-    sign = sgn
-
     def relu(self, a: Any) -> Array:
         return self.clamp_min(a, 0.0)
 
@@ -277,8 +275,6 @@ class Operators:
     def view(self, a: Array, sizes: Sequence[int]) -> Array:
         return a.reshape(tuple(sizes))
 
-    reshape = _unsafe_view = _reshape_alias = view
-
     def permute(self, a: Array, dims: Sequence[int]) -> Array:
         return a.transpose(tuple(dims))
 
@@ -338,7 +334,6 @@ class Operators:
     def detach(self, a: Array) -> Array:
         return a
 
-    alias = contiguous = detach
     lift_fresh_copy = clone
 
     # New arrays
@@ -363,16 +358,8 @@ class Operators:
         a[...] = self.program.constant(number)
         return a
 
-    def add_(self, a: Array, b: Any) -> Array:
-        a[...] = self.add(a, b)
-        return a
-
     def sub_(self, a: Array, b: Any) -> Array:
         a[...] = self.sub(a, b)
-        return a
-
-    def mul_(self, a: Array, b: Any) -> Array:
-        a[...] = self.mul(a, b)
         return a
 
     def logical_and_(self, a: Array, b: Array) -> Array:

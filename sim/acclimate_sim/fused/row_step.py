@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acclimate_sim.fused.rows import pack, unpack
+from acclimate_sim.trees import pack, unpack
 
 Step = Callable[..., tuple[Any, *tuple[Tensor, ...]]]
 """Called with what is constant, the carry and the moment; gives the next carry and any number of
-outputs, each (num_envs,). All but the outputs are trees, see `acclimate_sim.fused.rows`."""
+outputs, each (num_envs,). All but the outputs are trees, see `acclimate_sim.trees`."""
 
 
 class RowStep:

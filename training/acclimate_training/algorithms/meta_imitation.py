@@ -11,13 +11,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import (
     DISTRIBUTIONS,
     Imperfections,
     QuadrotorParameters,
     sample_imperfect,
 )
+from acclimate_sim.trees import steps
 from acclimate_training.algorithms.algorithm import (
     SHARED,
     Algorithm,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from acclimate_sim.fused import FusedFlow, UnsupportedStepError
 from acclimate_sim.fused.row_step import Step
-from acclimate_sim.fused.rows import pack, pack_steps, steps, unpack
+from acclimate_sim.trees import pack, pack_steps, steps, unpack
 from acclimate_training.compiled import CompiledFlow
 
 Carry = TypeVar("Carry")

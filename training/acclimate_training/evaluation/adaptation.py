@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate_sim.fused.rows import steps
 from acclimate_sim.quadrotor import DISTRIBUTIONS, resting
 from acclimate_sim.references import Reference
+from acclimate_sim.trees import steps
 from acclimate_training.algorithms.gradients import (
     Taming,
     constants,

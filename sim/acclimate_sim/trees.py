@@ -1,11 +1,11 @@
-"""Trees of per-robot tensors as one tensor of rows, and back.
+"""Trees of per-robot tensors: as one tensor of rows and back, and tensor by tensor.
 
 A tree is a tensor (num_envs, *shape), a dataclass or a tuple of trees, or none. As rows, the long
 axis lies last and in one piece, so that loops over robots vectorise.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -21,10 +21,13 @@ def pack(tree: Any) -> Tensor:
 
 
 def unpack(rows: Tensor, like: Tree) -> Tree:
-    """The tree whose rows these are, shaped like another one."""
+    """The tree whose rows (rows, num_envs) these are; `like` tells the shapes of one robot."""
     leaves = list(_leaves(like))
     parts = rows.split([_width(leaf) for leaf in leaves])
-    shaped = (part.T.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True))
+    shaped = (
+        part.T.reshape(part.shape[1], *leaf.shape[1:])
+        for part, leaf in zip(parts, leaves, strict=True)
+    )
     return _rebuilt(like, shaped)
 
 
@@ -40,9 +43,19 @@ def steps(tree: Tree) -> Iterator[Tree]:
         yield _rebuilt(tree, iter(leaves))
 
 
+def mapped(function: Callable[..., Tensor], *trees: Tree) -> Tree:
+    """Build a tree by applying a function to the tensors that stand at the same place."""
+    return _rebuilt(trees[0], map(function, *map(_leaves, trees)))
+
+
+def with_envs(tree: Tree, envs: Tensor, new: Tree) -> Tree:
+    """Replace the robots `envs` (n,) by the `n` robots of another tree."""
+    return mapped(lambda old, put: old.index_put((envs,), put), tree, new)
+
+
 def first(tree: Tree) -> Tree:
     """The tree of the first robot alone."""
-    return _rebuilt(tree, (leaf[:1].clone() for leaf in _leaves(tree)))
+    return mapped(lambda leaf: leaf[:1].clone(), tree)
 
 
 def _width(leaf: Tensor) -> int:
