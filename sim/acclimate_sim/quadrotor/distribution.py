@@ -10,9 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.parameter_space import LogUniform, Normal, Parameter, ParameterSpace, Uniform
 from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
+from acclimate_sim.randomization import LogUniform, Normal, Parameter, ParameterSpace, Uniform
 
 # Crazyflie 2.0: the robot whose proportions the published distribution scales.
 REFERENCE_ARM_M, REFERENCE_MASS_KG = 0.0396, 0.0306
