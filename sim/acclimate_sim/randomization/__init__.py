@@ -1,6 +1,7 @@
 """Named, bounded, unit-carrying random parameters: one description of a robot family's variety."""
 
 from acclimate_sim.randomization.correlation import Correlation, pair
+from acclimate_sim.randomization.curriculum import widening
 from acclimate_sim.randomization.derived import Derived
 from acclimate_sim.randomization.distributions import (
     Between,
@@ -35,4 +36,5 @@ __all__ = [
     "Uniform",
     "pair",
     "step_change",
+    "widening",
 ]
