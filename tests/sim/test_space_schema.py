@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.quadrotor import DISTRIBUTIONS, published
 from acclimate_sim.randomization import ParameterSpace
 
 OLD = {
@@ -175,3 +175,15 @@ def test_a_wrong_distribution_names_its_parameter(distribution: dict[str, Any], 
 def test_anything_but_an_object_is_refused(data: Any) -> None:
     with pytest.raises(ConfigError, match="malformed parameter space"):
         ParameterSpace.from_json(data)
+
+
+def test_published_is_written_as_before_but_for_bounds_and_constants() -> None:
+    written = published().to_json()
+    assert set(written) == {"name", "parameters"}
+    assert written["parameters"][0] == {
+        "name": "thrust_to_weight",
+        "unit": "1",
+        "distribution": {"kind": "uniform", "low": 1.5, "high": 5.0},
+        "description": "Full thrust over weight.",
+        "bounds": [1.0, None],
+    }

@@ -13,6 +13,7 @@ from acclimate_sim.randomization.distributions import (
     TruncatedNormal,
     Uniform,
 )
+from acclimate_sim.randomization.family import check_family
 from acclimate_sim.randomization.parameter import Bounds, Parameter
 from acclimate_sim.randomization.processes import Process, Ramp, RandomWalk, step_change
 from acclimate_sim.randomization.space import ParameterSpace
@@ -34,6 +35,7 @@ __all__ = [
     "RandomWalk",
     "TruncatedNormal",
     "Uniform",
+    "check_family",
     "pair",
     "step_change",
     "widening",
