@@ -16,6 +16,7 @@ from acclimate_sim.randomization.distributions import (
 from acclimate_sim.randomization.family import check_family
 from acclimate_sim.randomization.parameter import Bounds, Parameter
 from acclimate_sim.randomization.processes import Process, Ramp, RandomWalk, step_change
+from acclimate_sim.randomization.replay import check_finite
 from acclimate_sim.randomization.space import ParameterSpace
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "check_family",
+    "check_finite",
     "pair",
     "step_change",
     "widening",
