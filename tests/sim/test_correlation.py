@@ -1,6 +1,7 @@
 """Correlated draws: as strong as asked for, and nothing else changes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,6 +73,21 @@ def test_the_first_of_a_correlation_and_all_outside_it_keep_their_draws() -> Non
     assert torch.equal(free["mass"], tied["mass"])
     assert torch.equal(free["other"], tied["other"])
     assert not torch.equal(free["size"], tied["size"])
+
+
+def test_a_robot_is_the_same_in_any_batch() -> None:
+    """To the last bit; a matrix product of twelve columns is not."""
+    names = tuple(f"p{i}" for i in range(12))
+    matrix = tuple(tuple(1.0 if a == b else 0.5 for a in names) for b in names)
+    space = ParameterSpace(
+        name="twelve",
+        parameters=tuple(replace(PLAIN.parameters[1], name=name) for name in names),
+        correlations=(Correlation(names=names, matrix=matrix),),
+    )
+    many = draw(space, 100)
+    for n in range(1, 17):
+        for name, values in draw(space, n).items():
+            assert torch.equal(values, many[name][:n]), (name, n)
 
 
 def test_a_pair_is_a_matrix_of_two() -> None:

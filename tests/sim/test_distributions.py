@@ -80,6 +80,16 @@ def test_a_point_between_lies_between_at_every_rank(
         assert min(pair) - 1e-3 <= inner[end] <= max(pair) + 1e-3
 
 
+def test_the_ends_of_a_way_are_the_distributions_themselves() -> None:
+    """Though one of them is infinite."""
+    narrow, full = Uniform(low=1.0, high=2.0), Normal(mean=0.0, std=1.0)
+    for way in ((narrow, full), (full, narrow)):
+        for progress in (0, 1):
+            stage = Between(narrow=way[0], full=way[1], progress=progress)
+            assert stage.support == way[progress].support
+            assert torch.equal(stage.quantile(RANKS), way[progress].quantile(RANKS))
+
+
 def test_normal_quantiles_are_the_standard_library_s() -> None:
     expected = [NormalDist(2.0, 3.0).inv_cdf(rank) for rank in RANKS.tolist()]
     values = Normal(mean=2.0, std=3.0).quantile(RANKS)
@@ -100,7 +110,7 @@ def test_a_truncated_normal_has_the_shares_of_the_whole_one(
 
 def test_categories_come_as_often_as_their_weights_say() -> None:
     choice = Categorical(values=(5.0, -1.0, 7.0, 2.0), weights=(1.0, 0.0, 2.0, 1.0))
-    ranks = exact(0.0001, 0.2499, 0.2501, 0.7499, 0.7501, LARGEST_RANK)
+    ranks = exact(0.0001, 0.2499, 0.25, 0.7499, 0.7501, LARGEST_RANK)
     assert choice.quantile(ranks).tolist() == [5.0, 5.0, 7.0, 7.0, 2.0, 2.0]
     assert choice.support == (-1.0, 7.0)
     assert Categorical(values=(0.1, 0.2)).quantile(exact(0.49, 0.51)).tolist() == [0.1, 0.2]
@@ -111,6 +121,13 @@ def test_drawn_ranks_fill_the_unit_interval_evenly() -> None:
     ranks = draw_ranks(20_000, torch.Generator().manual_seed(0)).sort().values
     even = (torch.arange(20_000) + 0.5) / 20_000
     assert (ranks - even).abs().max() < 1.95 / math.sqrt(20_000)
+
+
+def test_no_rank_lies_where_tails_are_infinite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.rand may return zero, once in a lifetime."""
+    monkeypatch.setattr(torch, "rand", lambda n, **settings: torch.zeros(n, dtype=torch.float64))
+    ranks = draw_ranks(3, torch.Generator().manual_seed(0))
+    assert Normal(mean=0.0, std=1.0).quantile(ranks).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -20,4 +20,4 @@ def draw_ranks(n: int, generator: torch.Generator) -> Tensor:
     only: `torch.rand` fills a batch in order, which `torch.randn` does not, and every device would
     draw others, so that the CPU draws for all.
     """
-    return torch.rand(n, generator=spawn(generator), dtype=torch.float64).clamp_min(LEAST_RANK)
+    return torch.rand(n, generator=spawn(generator), dtype=torch.float64).clamp_min_(LEAST_RANK)
