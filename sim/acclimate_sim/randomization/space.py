@@ -16,9 +16,6 @@ from acclimate_sim.randomization.parameter import Parameter
 from acclimate_sim.randomization.processes import Process
 from acclimate_sim.randomization.streams import draw_ranks, spawn
 
-PROCESSES = 0x5EED
-"""Sets the streams of processes apart from those of parameters that have the same seed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterSpace:
@@ -90,12 +87,12 @@ class ParameterSpace:
     def factors(self, times_s: Tensor, n: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw what changes during an episode of `n` robots.
 
-        Give it another generator than `sample`, or the same one afterwards.
+        Independent of what `sample` draws, also from a generator of the same seed.
 
         Args:
             times_s: (time, n) or (time, 1), since the start of the episode, none negative.
             n: Robots.
-            generator: One number is taken from it.
+            generator: One number per process is taken from it.
 
         Returns:
             Name of each changing parameter -> (time, n), float64, on the generator's device.
@@ -105,10 +102,10 @@ class ParameterSpace:
                 f"times {tuple(times_s.shape)} of {n} robots need the shape (time, {n}) or "
                 "(time, 1) and nothing below zero. Fix: count from the start of the episode."
             )
-        root = torch.Generator().manual_seed(spawn(generator).initial_seed() ^ PROCESSES)
         factors: dict[str, Tensor] = {}
         for process in self.processes:
-            drawn = process.factors(times_s.cpu(), n, spawn(root))
+            # A process spawns again, so that no stream of it is one of `sample` with this seed.
+            drawn = process.factors(times_s.cpu(), n, spawn(generator))
             factors[process.parameter] = factors.get(process.parameter, 1.0) * drawn
         return {name: values.to(generator.device) for name, values in factors.items()}
 
