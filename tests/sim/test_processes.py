@@ -209,7 +209,16 @@ def test_a_process_on_a_stranger_is_refused_with_what_exists() -> None:
         space_of(RandomWalk(parameter="mass", spread=0.1, low=0.5, high=2.0))
 
 
-@pytest.mark.parametrize("wrong", [torch.zeros(4), torch.zeros(4, 2), torch.full((4, 1), -0.1)])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(4),
+        torch.zeros(4, 2),
+        torch.full((4, 1), -0.1),
+        torch.full((4, 1), math.inf),
+        torch.full((4, 1), math.nan),
+    ],
+)
 def test_times_that_fit_no_episode_are_refused(wrong: Tensor) -> None:
     with pytest.raises(ConfigError, match=r"\(time, 3\).*Fix:"):
         SPACE.factors(wrong, 3, seeded())

@@ -97,10 +97,11 @@ class ParameterSpace:
         Returns:
             Name of each changing parameter -> (time, n), float64, on the generator's device.
         """
-        if times_s.ndim != 2 or times_s.shape[1] not in (1, n) or not bool((times_s >= 0.0).all()):
+        fits = times_s.ndim == 2 and times_s.shape[1] in (1, n)
+        if not (fits and bool(((times_s >= 0.0) & times_s.isfinite()).all())):
             raise ConfigError(
                 f"times {tuple(times_s.shape)} of {n} robots need the shape (time, {n}) or "
-                "(time, 1) and nothing below zero. Fix: count from the start of the episode."
+                "(time, 1) and finite numbers from 0 on. Fix: count from the episode's start."
             )
         factors: dict[str, Tensor] = {}
         for process in self.processes:
