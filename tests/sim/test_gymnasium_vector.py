@@ -125,7 +125,7 @@ def test_both_autoreset_modes_fly_the_same_episodes() -> None:
     sequences: dict[str, list[Any]] = {}
     for mode in AUTORESETTING:
         env = make(n, max_episode_steps=SHORT, autoreset_mode=mode, space="diverse")
-        first, _ = env.reset(seed=2)
+        first, _ = env.reset(seed=3)
         told = [first]
         for _ in range(count):
             for action in action_sequence(SHORT, n):

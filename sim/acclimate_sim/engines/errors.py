@@ -1,9 +1,12 @@
 """What can go wrong inside an engine."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from acclimate_contract import AcclimateError
-from acclimate_sim.quadrotor.state import QuadrotorState
+
+if TYPE_CHECKING:  # a family's module may itself raise this error
+    from acclimate_sim.quadrotor.state import QuadrotorState
 
 
 class SimulationError(AcclimateError, RuntimeError):
@@ -15,7 +18,7 @@ class SimulationError(AcclimateError, RuntimeError):
     """
 
     def __init__(
-        self, message: str, *, rows: Sequence[int] = (), state: QuadrotorState | None = None
+        self, message: str, *, rows: Sequence[int] = (), state: "QuadrotorState | None" = None
     ) -> None:
         super().__init__(message)
         self.rows = tuple(rows)

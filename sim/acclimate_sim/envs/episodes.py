@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     Imperfections,
     InitialStates,
@@ -23,6 +22,8 @@ from acclimate_sim.quadrotor import (
 )
 from acclimate_sim.quadrotor.distribution import build, build_imperfections
 from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.randomization import ParameterSpace
+from acclimate_sim.seeds import derived_seed
 from acclimate_sim.trees import first, pack, unpack
 
 BLOCK = 256
@@ -131,9 +132,3 @@ def robots_of(seed: int, envs: np.ndarray, episodes: np.ndarray) -> tuple[np.nda
     pairs = zip(episodes.tolist(), block.tolist(), strict=True)
     seeds = [seed if e == b == 0 else derived_seed(seed, e, b) for e, b in pairs]
     return np.array(seeds, np.int64), number
-
-
-@lru_cache(maxsize=2**16)
-def derived_seed(*numbers: int) -> int:
-    """A seed from 0 to 2^63 - 1 that belongs to these numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

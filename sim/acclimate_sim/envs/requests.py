@@ -8,8 +8,8 @@ import numpy as np
 
 from acclimate_contract import ConfigError
 from acclimate_sim.envs.episodes import BLOCK
+from acclimate_sim.seeds import check_seed
 
-MAX_SEED = 2**63 - 1
 OPTIONS = ("robot", "reset_mask")
 
 
@@ -30,8 +30,8 @@ def read_request(
     num_envs: int, seed: int | None, options: Mapping[str, Any] | None
 ) -> ResetRequest:
     """Check a seed and options; raises ConfigError for what cannot be done."""
-    if seed is not None and not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed {seed} is out of range. Fix: use 0 to 2^63 - 1.")
+    if seed is not None:
+        check_seed(seed)
     asked = dict(options or {})
     unknown = sorted(asked.keys() - set(OPTIONS))
     if unknown:

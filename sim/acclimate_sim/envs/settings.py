@@ -9,8 +9,9 @@ import torch
 
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import DISTRIBUTIONS, Engine, InitialStates
+from acclimate_sim.quadrotor.distribution import FAMILY, NEEDED
+from acclimate_sim.randomization import ParameterSpace, check_family
 
 OBSERVATIONS = ("signals", "flat")
 CONTEXTS = ("hidden", "exposed")
@@ -58,8 +59,10 @@ class QuadrotorEnvCfg:
         return cls(**keywords)
 
     def build_space(self) -> ParameterSpace:
-        """The robots to fly."""
-        return DISTRIBUTIONS[self.space]() if isinstance(self.space, str) else self.space
+        """The robots to fly; raises ConfigError if a space of one's own describes none."""
+        space = DISTRIBUTIONS[self.space]() if isinstance(self.space, str) else self.space
+        check_family(space, FAMILY, NEEDED)
+        return space
 
     def build_engine(self) -> Engine:
         """What moves them; raises ConfigError if it is unknown or not installed."""

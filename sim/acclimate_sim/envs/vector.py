@@ -24,6 +24,7 @@ from acclimate_sim.envs.registration import EPISODE_STEPS
 from acclimate_sim.envs.requests import read_request
 from acclimate_sim.envs.settings import QuadrotorEnvCfg
 from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.seeds import MAX_SEED
 from acclimate_sim.trees import with_envs
 
 if TYPE_CHECKING:  # it needs MuJoCo, which flying does not
@@ -101,7 +102,7 @@ class QuadrotorVectorEnv(VectorEnv):
         """Begin with fresh robots.
 
         Args:
-            seed: Of all that follows, from 0 to 2^63 - 1. Environment i begins with robot i of it
+            seed: Of all that follows, from 0 to 2^32 - 1. Environment i begins with robot i of it
                 (up to 255; see `robots_of`). Without one come the next robots of the last seed.
             options: "robot": which of the seed's robots to fly, a number or one for each
                 environment. "reset_mask": which environments (num_envs,) to reset, bool.
@@ -115,7 +116,7 @@ class QuadrotorVectorEnv(VectorEnv):
         if self._flight is None and len(request.envs) < self.num_envs:
             raise ConfigError("the first reset cannot leave out any. Fix: reset() all first.")
         if seed is not None or self._flight is None:
-            self._seed = int(self.np_random.integers(2**63)) if seed is None else seed
+            self._seed = int(self.np_random.integers(MAX_SEED + 1)) if seed is None else seed
             self._episodes[request.envs] = -1
         self._done = self._done.copy()
         self._done[request.envs] = False

@@ -1,5 +1,6 @@
 """The quadrotor family: parameters, distribution over robots, equations of motion, signals."""
 
+from acclimate_sim.quadrotor.changes import changed
 from acclimate_sim.quadrotor.distribution import (
     DISTRIBUTIONS,
     published,
@@ -35,6 +36,7 @@ __all__ = [
     "advance",
     "between",
     "calm",
+    "changed",
     "concatenate",
     "delayed",
     "external_force",

@@ -10,9 +10,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.parameter_space import LogUniform, Normal, Parameter, ParameterSpace, Uniform
 from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
 from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
+from acclimate_sim.randomization import (
+    Constant,
+    LogUniform,
+    Normal,
+    Parameter,
+    ParameterSpace,
+    Uniform,
+    check_family,
+)
 
 # Crazyflie 2.0: the robot whose proportions the published distribution scales.
 REFERENCE_ARM_M, REFERENCE_MASS_KG = 0.0396, 0.0306
@@ -20,6 +28,8 @@ INERTIA_RATIOS = (1.0, 1.0242, 1.8541)
 ROTOR_RADIUS = 0.6
 """Over the arm: neighbouring propellers of an X touch at 0.71."""
 CURVE_CONSTANT, CURVE_LINEAR = 0.0320, 0.1305
+POSITIVE = (1e-4, None)
+"""Bounds of what the equations divide by."""
 
 
 def published() -> ParameterSpace:
@@ -32,12 +42,14 @@ def published() -> ParameterSpace:
                 unit="1",
                 distribution=Uniform(low=1.5, high=5.0),
                 description="Full thrust over weight.",
+                bounds=(1.0, None),
             ),
             Parameter(
                 name="size",
                 unit="kg^(1/3)",
                 distribution=Uniform(low=0.02 ** (1 / 3), high=5.0 ** (1 / 3)),
                 description="Cube root of the mass: uniform in linear size.",
+                bounds=(0.1, None),
             ),
             Parameter(
                 name="arm_deviation",
@@ -50,41 +62,46 @@ def published() -> ParameterSpace:
                 unit="1/s^2",
                 distribution=Uniform(low=40.0, high=1200.0),
                 description="One motor's full thrust times the arm over the roll inertia.",
+                bounds=POSITIVE,
             ),
             Parameter(
                 name="torque_coefficient",
                 unit="m",
                 distribution=Uniform(low=0.005, high=0.05),
                 description="Reaction torque per thrust.",
+                bounds=(0.0, None),
             ),
             Parameter(
                 name="rise_time",
                 unit="s",
                 distribution=Uniform(low=0.03, high=0.10),
                 description="Motor time constant while speeding up.",
+                bounds=POSITIVE,
             ),
             Parameter(
                 name="fall_time",
                 unit="s",
                 distribution=Uniform(low=0.03, high=0.30),
                 description="Motor time constant while slowing down.",
+                bounds=POSITIVE,
             ),
             Parameter(
                 name="force_fraction",
                 unit="1",
                 distribution=Uniform(low=0.0, high=0.3),
                 description="Spread of the external force over the thrust left after hovering.",
+                bounds=(0.0, None),
             ),
             Parameter(
                 name="curve_constant",
                 unit="1",
-                distribution=Uniform(low=CURVE_CONSTANT, high=CURVE_CONSTANT),
+                distribution=Constant(value=CURVE_CONSTANT),
                 description="Share of the full thrust that does not depend on speed.",
             ),
             Parameter(
                 name="curve_linear",
                 unit="1",
-                distribution=Uniform(low=CURVE_LINEAR, high=CURVE_LINEAR),
+                distribution=Constant(value=CURVE_LINEAR),
                 description="Share of the full thrust that is linear in speed.",
             ),
         ),
@@ -104,14 +121,7 @@ def widened() -> ParameterSpace:
         "curve_constant": Uniform(low=-0.05, high=0.05),
         "curve_linear": Uniform(low=0.0, high=1.1),
     }
-    space = published()
-    return replace(
-        space,
-        name="quadrotor/widened",
-        parameters=tuple(
-            replace(p, distribution=wider.get(p.name, p.distribution)) for p in space.parameters
-        ),
-    )
+    return published().with_distributions("quadrotor/widened", wider)
 
 
 def diverse() -> ParameterSpace:
@@ -127,9 +137,8 @@ def diverse() -> ParameterSpace:
         "arm_deviation": Uniform(low=-0.25, high=0.9),
         "force_fraction": Uniform(low=0.0, high=0.3),
     }
-    space = widened()
-    kept = (replace(p, distribution=wider.get(p.name, p.distribution)) for p in space.parameters)
-    return replace(space, name="quadrotor/diverse", parameters=(*kept, *IMPERFECTIONS))
+    space = widened().with_distributions("quadrotor/diverse", wider)
+    return replace(space, parameters=(*space.parameters, *IMPERFECTIONS))
 
 
 def _symmetric(name: str, unit: str, half_width: float, description: str) -> Parameter:
@@ -138,8 +147,13 @@ def _symmetric(name: str, unit: str, half_width: float, description: str) -> Par
 
 
 def _up_to(name: str, unit: str, high: float, description: str) -> Parameter:
-    distribution = Uniform(low=0.0, high=high)
-    return Parameter(name=name, unit=unit, distribution=distribution, description=description)
+    return Parameter(
+        name=name,
+        unit=unit,
+        distribution=Uniform(low=0.0, high=high),
+        description=description,
+        bounds=(0.0, None),
+    )
 
 
 NOISE = (
@@ -230,9 +244,8 @@ def held_out_family() -> ParameterSpace:
 
 
 def _with_delay(name: str, narrower: dict[str, Uniform]) -> ParameterSpace:
-    space = published()
-    kept = (replace(p, distribution=narrower.get(p.name, p.distribution)) for p in space.parameters)
-    return replace(space, name=name, parameters=(*kept, DELAY))
+    space = published().with_distributions(name, narrower)
+    return replace(space, parameters=(*space.parameters, DELAY))
 
 
 DISTRIBUTIONS = {
@@ -244,22 +257,26 @@ DISTRIBUTIONS = {
     "held_out": held_out_family,
 }
 
+FAMILY = diverse()
+"""Every parameter that `build` and `build_imperfections` know."""
+NEEDED = tuple(parameter.name for parameter in published().parameters)
+
 
 def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
     """Turn draws of a quadrotor space, each (n,), into the robots they describe, in float64."""
     mass = draws["size"] ** 3
     max_thrust = draws["thrust_to_weight"] * mass * GRAVITY_M_S2
     u = draws["arm_deviation"]
-    arm = REFERENCE_ARM_M * (mass / REFERENCE_MASS_KG) ** (1 / 3)
+    arm = REFERENCE_ARM_M / REFERENCE_MASS_KG ** (1 / 3) * draws["size"]
     arm = arm * torch.where(u < 0, 1 / (1 - u), 1 + u)
     roll_inertia = max_thrust / 4 * arm / draws["torque_to_inertia"]
     c0, c1 = draws["curve_constant"], draws["curve_linear"]
     curve = torch.stack((c0, c1, 1 - c0 - c1), dim=-1) * (max_thrust / 4).unsqueeze(-1)
-    corners = torch.tensor([(1, -1), (-1, -1), (-1, 1), (1, 1)]).to(arm) / 2**0.5
+    corners = arm.new_tensor([(1, -1), (-1, -1), (-1, 1), (1, 1)]) / 2**0.5
     surplus = (draws["thrust_to_weight"] - 1) * draws["thrust_to_weight"] * mass / 3
     return QuadrotorParameters(
         mass_kg=mass,
-        inertia_kg_m2=roll_inertia.unsqueeze(-1) * torch.tensor(INERTIA_RATIOS).to(arm),
+        inertia_kg_m2=roll_inertia.unsqueeze(-1) * arm.new_tensor(INERTIA_RATIOS),
         motor_position_m=arm[:, None, None] * (corners - _offset(draws, arm)),
         motor_axis=_motor_axes(draws, arm),
         thrust_curve_n=curve.unsqueeze(1) * (1.0 + _deviation(draws, arm)).unsqueeze(-1),
@@ -275,12 +292,12 @@ def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -
     severity = _severity(draws, robots.mass_kg)
 
     def scaled(name: str) -> Tensor:
-        return severity * draws[name] if name in draws else torch.zeros_like(severity)
+        return severity * _drawn(draws, name, severity)
 
-    noise = draws.get("noise_level", torch.zeros_like(severity)).clamp_min(0.0)
+    noise = _drawn(draws, "noise_level", severity).clamp_min(0.0)
     biases = torch.stack([scaled(f"bias_{i}") for i in range(12)], dim=-1)
-    spread = torch.tensor(BIAS_STD).to(severity).repeat_interleave(3)
-    level = draws.get("bias_level", torch.zeros_like(severity))
+    spread = severity.new_tensor(BIAS_STD).repeat_interleave(3)
+    level = _drawn(draws, "bias_level", severity)
     return replace(
         perfect(robots),
         control_delay_s=scaled("control_delay"),
@@ -288,9 +305,14 @@ def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -
         body_drag_1_m=scaled("body_drag"),
         rotor_radius_m=ROTOR_RADIUS * robots.arm_length_m,
         voltage_sag=scaled("voltage_sag"),
-        sensor_noise=noise.unsqueeze(-1) * torch.tensor(NOISE_STD).to(severity),
+        sensor_noise=noise.unsqueeze(-1) * severity.new_tensor(NOISE_STD),
         sensor_bias=level.unsqueeze(-1) * biases * spread,
     )
+
+
+def _drawn(draws: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """Draws (n,) of an imperfection; zero in a space that does not have it."""
+    return draws.get(name, torch.zeros_like(like))
 
 
 def _severity(draws: dict[str, Tensor], like: Tensor) -> Tensor:
@@ -299,39 +321,41 @@ def _severity(draws: dict[str, Tensor], like: Tensor) -> Tensor:
 
 def _deviation(draws: dict[str, Tensor], like: Tensor) -> Tensor:
     """Relative deviation (n, 4) of each motor's thrust; the robot's total thrust is kept."""
-    if "motor_0_deviation" not in draws:
-        return like.new_zeros(len(like), 4)
-    drawn = torch.stack([draws[f"motor_{i}_deviation"] for i in range(4)], dim=-1)
+    drawn = torch.stack([_drawn(draws, f"motor_{i}_deviation", like) for i in range(4)], dim=-1)
     factors = 1.0 + _severity(draws, like).unsqueeze(-1) * drawn
     return factors / factors.mean(-1, keepdim=True) - 1.0
 
 
 def _motor_axes(draws: dict[str, Tensor], like: Tensor) -> Tensor:
     """Unit vectors (n, 4, 3)."""
+    names = [f"motor_{i}_tilt_{axis}" for i in range(4) for axis in "xy"]
+    tilts = torch.stack([_drawn(draws, name, like) for name in names], dim=-1).unflatten(1, (4, 2))
     up = torch.tensor([0.0, 0.0, 1.0]).to(like).repeat(len(like), 4, 1)
-    if "motor_0_tilt_x" in draws:
-        tilts = [torch.stack([draws[f"motor_{i}_tilt_{a}"] for a in "xy"], -1) for i in range(4)]
-        up[..., :2] = _severity(draws, like)[:, None, None] * torch.stack(tilts, dim=1)
+    up[..., :2] = _severity(draws, like)[:, None, None] * tilts
     return torch.nn.functional.normalize(up, dim=-1)
 
 
 def _offset(draws: dict[str, Tensor], like: Tensor) -> Tensor:
     """Centre of mass (n, 1, 2) relative to the middle of the motors, over the arm."""
-    if "offset_x" not in draws:
-        return like.new_zeros(len(like), 1, 2)
-    drawn = torch.stack((draws["offset_x"], draws["offset_y"]), dim=-1)
+    drawn = torch.stack([_drawn(draws, f"offset_{axis}", like) for axis in "xy"], dim=-1)
     return (_severity(draws, like).unsqueeze(-1) * drawn).unsqueeze(1)
 
 
 def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> QuadrotorParameters:
-    """Draw `n` quadrotors of a space, in float64 on the generator's device."""
+    """Draw `n` quadrotors of a space, in float64 on the generator's device.
+
+    Raises:
+        ConfigError: The space does not describe quadrotors (see `check_family`).
+    """
+    check_family(space, FAMILY, NEEDED)
     return build(space.sample(n, generator))
 
 
 def sample_imperfect(
     space: ParameterSpace, n: int, generator: torch.Generator
 ) -> tuple[QuadrotorParameters, Imperfections]:
-    """Draw `n` quadrotors with their imperfections, in float64 on the generator's device."""
+    """Draw `n` quadrotors with their imperfections; otherwise as `sample`."""
+    check_family(space, FAMILY, NEEDED)
     draws = space.sample(n, generator)
     robots = build(draws)
     return robots, build_imperfections(draws, robots)

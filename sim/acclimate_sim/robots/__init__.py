@@ -16,6 +16,7 @@ from acclimate_sim.robots.soft import soft
 from acclimate_sim.robots.soft_rigid import soft_rigid
 from acclimate_sim.robots.x500 import x500
 from acclimate_sim.robots.x500_sim import x500_sim
+from acclimate_sim.seeds import check_seed
 
 RANDOM = "random"
 
@@ -37,13 +38,12 @@ def load_robot(name: str, seed: int = 0) -> QuadrotorParameters:
 
     Args:
         name: A key of `ROBOTS`, or "random" for a draw from the published distribution.
-        seed: Which draw, from 0 to 2^63 - 1; known platforms ignore it.
+        seed: Which draw, from 0 to 2^32 - 1; known platforms ignore it.
 
     Raises:
         ConfigError: No robot has this name, or the seed is out of range.
     """
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed {seed} is out of range. Fix: use 0 to 2^63 - 1.")
+    check_seed(seed)
     if name == RANDOM:
         return sample(published(), 1, torch.Generator().manual_seed(seed))
     if name not in ROBOTS:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from acclimate_contract import PREVIEW_TIMES_S
-from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     Disturbances,
     Imperfections,
@@ -19,6 +18,7 @@ from acclimate_sim.quadrotor import (
     reset,
     sample_imperfect,
 )
+from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.references import Reference, random_smooth
 from acclimate_sim.wind import dryden
 from acclimate_training.problems.quadrotor_tracking import PERIOD_S, Episodes

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acclimate_sim.parameter_space import ParameterSpace
 from acclimate_sim.quadrotor import (
     DISTRIBUTIONS,
     Disturbances,
@@ -24,6 +23,7 @@ from acclimate_sim.quadrotor import (
     step,
 )
 from acclimate_sim.quadrotor.task import max_distance_m
+from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.references import Trajectory, figure_eight, hover
 from acclimate_training.evaluation.flights import Conditions, Flight, fly
 from acclimate_training.evaluation.pilots import Pilot, PilotMaker

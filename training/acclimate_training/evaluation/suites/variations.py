@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from acclimate_sim.parameter_space import Distribution, LogUniform, ParameterSpace, Uniform
 from acclimate_sim.quadrotor import DISTRIBUTIONS, Disturbances
 from acclimate_sim.quadrotor.distribution import NOISE_STD, ROTOR_RADIUS
+from acclimate_sim.randomization import Distribution, LogUniform, ParameterSpace, Uniform
 from acclimate_sim.wind import dryden
 from acclimate_training.evaluation.figures import Figure, hold, tracking
 from acclimate_training.evaluation.flights import Conditions
