@@ -10,7 +10,7 @@ from rich.console import Console
 from acclimate_training.checkpoint import load_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.evaluation.adaptation import VARIANTS, compare
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.progress import training_progress
 from acclimate_training.trainer import CHECKPOINT, train
@@ -35,12 +35,12 @@ def measure() -> Figures:
     return {"budget": budget, **figures}
 
 
-def _trained(policy: PolicyCfg) -> QuadrotorPolicy:
+def _trained(policy: PolicyCfg) -> MultirotorPolicy:
     """Train a variant, or go on with it; a finished one is only loaded."""
     cfg = _settings(policy)
     with training_progress(cfg) as report:
         train(cfg, report)
-    trained = QuadrotorPolicy(policy)
+    trained = MultirotorPolicy(policy)
     trained.load_state_dict(load_checkpoint(cfg.out / CHECKPOINT).parts["policy"])
     return trained.eval()
 

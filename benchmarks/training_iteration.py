@@ -6,13 +6,13 @@ import time
 
 import torch
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.unroll import Unroll, make_unroll
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
-from acclimate_training.problems.quadrotor_tracking import TrackingCost
+from acclimate_training.problems.multirotor_tracking import TrackingCost
 from benchmarks.record import Figures
 
 SPACE, NUM_ENVS, NUM_STEPS = "noisy", 256, 250
@@ -31,7 +31,7 @@ def measure() -> Figures:
 
 
 def _measure() -> Figures:
-    policy, weights = QuadrotorPolicy(PolicyCfg()), TrackingCost()
+    policy, weights = MultirotorPolicy(PolicyCfg()), TrackingCost()
     step = make_step(policy, weights, Taming())
     eager, compiled = (make_unroll(step, policy, compile=c) for c in (False, True))
 

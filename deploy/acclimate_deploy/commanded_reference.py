@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_deploy.reference_trajectory import ReferenceTrajectory
 from acclimate_deploy.rotations import heading
 
@@ -38,7 +38,7 @@ class CommandedReference:
         self._trajectory = trajectory
         self._trajectory_came_s = now_s
 
-    def current(self, state: QuadrotorState, now_s: float) -> Reference:
+    def current(self, state: MultirotorState, now_s: float) -> Reference:
         """Where the robot should be at the moment it was measured."""
         if self._trajectory is not None:
             self._hold = None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from acclimate_contract import PREVIEW_TIMES_S, ContractError
-from acclimate_deploy.quadrotor_signals import Reference
+from acclimate_deploy.multirotor_signals import Reference
 
 MAX_LEAD_S = 10.0
 """A trajectory that begins later than this was stamped by another clock."""
@@ -12,7 +12,7 @@ _LOOK_S = np.array((0.0, *PREVIEW_TIMES_S))
 
 
 class ReferenceTrajectory:
-    """Where a quadrotor should be from a first point to a last one; at rest before and after.
+    """Where a multirotor should be from a first point to a last one; at rest before and after.
 
     With velocities, the curve between two points is the cubic that meets both positions and both
     velocities; without, it is the straight line. Headings turn the short way at a constant rate.

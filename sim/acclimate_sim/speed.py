@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.quadrotor import InitialStates, QuadrotorState, published, reset, sample, signals
-from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.multirotor import (
+    InitialStates,
+    MultirotorState,
+    published,
+    reset,
+    sample,
+    signals,
+)
+from acclimate_sim.multirotor.task import PERIOD_S
 from acclimate_sim.references import hover
 
 ROUNDS = 5
@@ -61,7 +68,7 @@ def _measure(name: str, num_envs: int, threads: int, seconds: float) -> Speed:
     here = hover(num_envs, like=robots.mass_kg)(0.0)
     engine = make_engine(name)
 
-    def advanced(state: QuadrotorState) -> QuadrotorState:
+    def advanced(state: MultirotorState) -> MultirotorState:
         state = engine(robots, state, action, PERIOD_S)
         signals(state, here, action, PERIOD_S)
         return state

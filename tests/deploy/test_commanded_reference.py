@@ -1,7 +1,7 @@
 import numpy as np
 
 from acclimate_deploy.commanded_reference import CommandedReference
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_deploy.reference_trajectory import ReferenceTrajectory
 from acclimate_deploy.rotations import from_heading
 
@@ -9,8 +9,8 @@ TIMEOUT_S = 0.5
 STAMP_S = 1000.0  # the odometry's clock; the monotonic one starts at 0 in every test
 
 
-def a_state(stamp_s: float = STAMP_S, x: float = 9.0) -> QuadrotorState:
-    return QuadrotorState(
+def a_state(stamp_s: float = STAMP_S, x: float = 9.0) -> MultirotorState:
+    return MultirotorState(
         position=np.array([x, 0.0, 1.0]),
         orientation=from_heading(0.3),
         linear_velocity=np.ones(3),

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from acclimate_contract import AcclimateError, ConfigError
-from acclimate_deploy.quadrotor_signals import QuadrotorState
+from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import (
     SAFE_COMMAND,
     Decision,
     Inputs,
     Mode,
-    QuadrotorLimits,
+    MultirotorLimits,
     Request,
     SupervisorState,
     decide,
 )
 
-LIMITS = QuadrotorLimits()
+LIMITS = MultirotorLimits()
 NOW_S = 100.0
 COMMAND = np.array([0.1, -0.2, 0.3, -0.4], dtype=np.float32)
 NAN, INF = float("nan"), float("inf")
@@ -37,7 +37,7 @@ def tilted(angle_rad: float, heading_rad: float = 0.7) -> np.ndarray:
     )
 
 
-def odometry(**changes: Any) -> QuadrotorState:
+def odometry(**changes: Any) -> MultirotorState:
     """At rest and level, 5 ms old, but for the changes."""
     fields: dict[str, Any] = {
         "position": np.zeros(3),
@@ -47,7 +47,7 @@ def odometry(**changes: Any) -> QuadrotorState:
         "stamp_s": NOW_S - 0.005,
     }
     arrays = {n: np.asarray(v, float) if n != "stamp_s" else v for n, v in changes.items()}
-    return QuadrotorState(**{**fields, **arrays})
+    return MultirotorState(**{**fields, **arrays})
 
 
 def inputs(request: Request = Request.NONE, **changes: Any) -> Inputs:
@@ -521,12 +521,12 @@ TestAnyFlight.settings = settings(max_examples=100, stateful_step_count=30, dead
 )
 def test_limits_that_protect_nothing_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)) as error:
-        QuadrotorLimits(**changes)
+        MultirotorLimits(**changes)
     assert "Fix:" in str(error.value)
     assert isinstance(error.value, AcclimateError)
 
 
 def test_limits_are_used() -> None:
-    strict = QuadrotorLimits(geofence_max_m=(1.0, 1.0, 2.0), max_speed_m_s=1.0)
+    strict = MultirotorLimits(geofence_max_m=(1.0, 1.0, 2.0), max_speed_m_s=1.0)
     decision = decide(strict, armed(), inputs(position=[0, 0, 2.5], linear_velocity=[1.5, 0, 0]))
     assert len(decision.reasons) == 2

@@ -15,7 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from acclimate_control import topics
 from acclimate_control.messages import to_odometry
-from acclimate_deploy.quadrotor_signals import QuadrotorState
+from acclimate_deploy.multirotor_signals import MultirotorState
 
 # Generous: starved of CPU, discovery alone takes 3 s.
 PATIENCE_S = 20.0
@@ -138,8 +138,8 @@ class StandingRobot:
     def republish(self, message: Any) -> None:
         self._publisher.publish(message)
 
-    def state(self) -> QuadrotorState:
-        return QuadrotorState(
+    def state(self) -> MultirotorState:
+        return MultirotorState(
             position=self.position,
             orientation=np.array([1.0, 0.0, 0.0, 0.0]),
             linear_velocity=np.zeros(3),

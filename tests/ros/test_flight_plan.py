@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acclimate_contract import ConfigError
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_field_tests.flight_plan import (
     FIGURE_EIGHT,
     HOVER,
@@ -106,8 +106,8 @@ def test_descent_goes_straight_down_through_the_floor() -> None:
 def test_touchdown_needs_to_be_low_and_still_for_a_while() -> None:
     detector = TouchdownDetector(floor_m=0.2)
 
-    def state(time_s: float, height_m: float, speed_m_s: float) -> QuadrotorState:
-        return QuadrotorState(
+    def state(time_s: float, height_m: float, speed_m_s: float) -> MultirotorState:
+        return MultirotorState(
             position=np.array([0.0, 0.0, height_m]),
             orientation=np.array([1.0, 0.0, 0.0, 0.0]),
             linear_velocity=np.array([0.0, 0.0, -speed_m_s]),

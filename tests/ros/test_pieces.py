@@ -28,7 +28,7 @@ from acclimate_control.messages import (
 )
 from acclimate_control.pacing import Pacer, StampClock
 from acclimate_control.timing import TimingWindow
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_deploy.rotations import from_heading, multiply
 
 PERIOD_S = 0.005
@@ -79,7 +79,7 @@ def test_timing_counts_missed_ticks() -> None:
 
 def test_odometry_carries_its_twist_in_the_body_frame() -> None:
     """Heading 90 degrees, flying along world x: to the robot that is to its right."""
-    state = QuadrotorState(
+    state = MultirotorState(
         position=np.array([1.0, 2.0, 3.0]),
         orientation=from_heading(np.pi / 2),
         linear_velocity=np.array([2.0, 0.0, 0.0]),
@@ -98,7 +98,7 @@ def test_odometry_carries_its_twist_in_the_body_frame() -> None:
 
 def test_odometry_survives_any_attitude() -> None:
     tilt = np.array([np.cos(0.3), np.sin(0.3), 0.0, 0.0])
-    state = QuadrotorState(
+    state = MultirotorState(
         position=np.zeros(3),
         orientation=multiply(from_heading(1.1), tilt),
         linear_velocity=np.array([0.3, -0.7, 1.9]),

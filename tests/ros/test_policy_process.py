@@ -13,7 +13,7 @@ from ros_client import RosClient, StandingRobot, is_safe
 from ros_processes import Nodes, wait_until
 
 from acclimate_control import topics
-from acclimate_deploy.quadrotor_signals import Reference
+from acclimate_deploy.multirotor_signals import Reference
 
 POLICY = "acclimate_control.policy_node"
 SAFETY = "acclimate_control.safety_node"

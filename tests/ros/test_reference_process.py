@@ -18,7 +18,7 @@ from acclimate_bringup.processes import RunningProcess
 from acclimate_contract import PREVIEW_TIMES_S
 from acclimate_control import topics
 from acclimate_control.messages import stamp_s, to_reference, to_stamp, to_trajectory
-from acclimate_deploy.quadrotor_signals import Reference
+from acclimate_deploy.multirotor_signals import Reference
 
 POLICY = "acclimate_control.policy_node"
 SPEED_M_S, DURATION_S = 0.5, 3.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import published, widened
+from acclimate_sim.multirotor import published, widened
 from acclimate_sim.randomization import Categorical, Parameter, ParameterSpace, pair, widening
 
 UNHURRIED = settings(deadline=None)  # busy machines stall for longer than a deadline

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate_sim.quadrotor import Disturbances, between, calm
+from acclimate_sim.multirotor import Disturbances, between, calm
 from acclimate_sim.robots import load_robot
 
 NAMES = [field.name for field in fields(Disturbances)]

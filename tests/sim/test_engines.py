@@ -12,13 +12,13 @@ from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.engines.mujoco_batch import MujocoBatch
 from acclimate_sim.engines.table import ENGINES, make_engine
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     Engine,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     advance,
     calm,
     reset,
@@ -87,7 +87,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def crew(
     n: int, dtype: torch.dtype, seed: int = 0, *, space: str = "diverse"
-) -> tuple[QuadrotorParameters, QuadrotorState]:
+) -> tuple[MultirotorParameters, MultirotorState]:
     """Robots anywhere, their motors at hover speed."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(DISTRIBUTIONS[space](), n, generator)
@@ -96,11 +96,11 @@ def crew(
     return robots.to(dtype), cast(replace(state, motor_speed=hover), dtype)
 
 
-def cast(state: QuadrotorState, dtype: torch.dtype) -> QuadrotorState:
+def cast(state: MultirotorState, dtype: torch.dtype) -> MultirotorState:
     return replace(state, **{name: value.to(dtype) for name, value in vars(state).items()})
 
 
-def commands(robots: QuadrotorParameters, count: int, turn: float, seed: int = 0) -> Tensor:
+def commands(robots: MultirotorParameters, count: int, turn: float, seed: int = 0) -> Tensor:
     """Setpoints (count, n, 4) near hover, new ones every tenth of a second.
 
     Args:
@@ -118,12 +118,12 @@ def commands(robots: QuadrotorParameters, count: int, turn: float, seed: int = 0
 
 def fly(
     engine: Engine,
-    robots: QuadrotorParameters,
-    state: QuadrotorState,
+    robots: MultirotorParameters,
+    state: MultirotorState,
     actions: Tensor,
     *,
     parts: int = 1,
-) -> QuadrotorState:
+) -> MultirotorState:
     """One period per action, each in equal parts."""
     for action in actions.to(robots.mass_kg.dtype):
         for _ in range(parts):
@@ -132,14 +132,14 @@ def fly(
 
 
 def exactly(
-    robots: QuadrotorParameters, state: QuadrotorState, actions: Tensor, *, parts: int = 20
-) -> QuadrotorState:
+    robots: MultirotorParameters, state: MultirotorState, actions: Tensor, *, parts: int = 20
+) -> MultirotorState:
     """The same by the equations of motion, 20 times finer, in float64."""
     double = torch.float64
     return fly(step, robots.to(double), cast(state, double), actions, parts=parts)
 
 
-def apart(one: QuadrotorState, other: QuadrotorState) -> float:
+def apart(one: MultirotorState, other: MultirotorState) -> float:
     """Largest difference between two states of any robot, m, m/s, rad/s or 1."""
     pairs = zip(vars(one).values(), vars(other).values(), strict=True)
     return max(float((a.double() - b.double()).abs().max()) for a, b in pairs)
@@ -180,7 +180,7 @@ def test_what_comes_out_is_of_the_kind_that_went_in(case: Case) -> None:
     assert after.motor_speed.max() <= 1.0
 
 
-def powerless(robots: QuadrotorParameters) -> QuadrotorParameters:
+def powerless(robots: MultirotorParameters) -> MultirotorParameters:
     return replace(robots, thrust_curve_n=torch.zeros_like(robots.thrust_curve_n))
 
 
@@ -204,13 +204,13 @@ def test_a_tumble_without_torque_keeps_energy_and_angular_momentum(case: Case) -
     state = replace(state, angular_velocity=5.0 * state.angular_velocity)
     end = fly(case.make(), robots, state, torch.zeros(100, 4, 4))
 
-    def energy(at: QuadrotorState) -> Tensor:
+    def energy(at: MultirotorState) -> Tensor:
         fast, turning = at.linear_velocity.square(), at.angular_velocity.square()
         moving = 0.5 * robots.mass_kg * fast.sum(-1)
         high = robots.mass_kg * GRAVITY_M_S2 * at.position[:, 2]
         return moving + high + 0.5 * (robots.inertia_kg_m2 * turning).sum(-1)
 
-    def momentum(at: QuadrotorState) -> Tensor:
+    def momentum(at: MultirotorState) -> Tensor:
         return (robots.inertia_kg_m2 * at.angular_velocity).norm(dim=-1)
 
     torch.testing.assert_close(energy(end), energy(state), rtol=case.drift, atol=0)
@@ -240,7 +240,7 @@ def test_a_force_is_in_the_world_and_a_torque_in_the_body(case: Case) -> None:
     assert (end.angular_velocity - spun).abs().max() < 1e-5
 
 
-def lean(robots: QuadrotorParameters, state: QuadrotorState, wanted: Tensor) -> Tensor:
+def lean(robots: MultirotorParameters, state: MultirotorState, wanted: Tensor) -> Tensor:
     """Setpoints (n, 4) that turn robots towards tilts (n, 2) about body x and y, rad."""
     turned = 2.0 * state.orientation[:, 1:3] * state.orientation[:, :1].sign()
     demand = 9.0 * (wanted - turned) - 5.0 * state.angular_velocity[:, :2]
@@ -250,7 +250,7 @@ def lean(robots: QuadrotorParameters, state: QuadrotorState, wanted: Tensor) -> 
     return 2.0 * (robots.hover_speed.unsqueeze(-1) + share).clamp(0.05, 0.95) - 1.0
 
 
-def leaning(engine: Engine, case: Case, *, parts: int = 1) -> tuple[list[Tensor], QuadrotorState]:
+def leaning(engine: Engine, case: Case, *, parts: int = 1) -> tuple[list[Tensor], MultirotorState]:
     """Actions and end of five seconds of robots that lean this way and that, now and then."""
     generator = torch.Generator().manual_seed(0)
     robots = sample(DISTRIBUTIONS["published"](), 6, generator)
@@ -266,7 +266,7 @@ def leaning(engine: Engine, case: Case, *, parts: int = 1) -> tuple[list[Tensor]
 
 
 @pytest.fixture(scope="session")
-def leaned() -> tuple[list[Tensor], QuadrotorState]:
+def leaned() -> tuple[list[Tensor], MultirotorState]:
     """By the equations of motion, in fifths of a period: 625 times more exact than in one."""
     actions, end = leaning(step, EXACT, parts=5)
     assert 5.0 < end.position.abs().max() < 50.0
@@ -274,7 +274,7 @@ def leaned() -> tuple[list[Tensor], QuadrotorState]:
 
 
 def test_five_seconds_end_within_a_millimetre(
-    case: Case, leaned: tuple[list[Tensor], QuadrotorState]
+    case: Case, leaned: tuple[list[Tensor], MultirotorState]
 ) -> None:
     """Of a finer step, as robots are flown: with somebody at the controls.
 
@@ -288,18 +288,18 @@ def test_five_seconds_end_within_a_millimetre(
 
 
 def test_mujoco_agrees_with_the_equations_of_motion_after_five_seconds(
-    leaned: tuple[list[Tensor], QuadrotorState],
+    leaned: tuple[list[Tensor], MultirotorState],
 ) -> None:
     """Same robots, same commands, nobody at the controls: within 1e-5 m.
 
-    MuJoCo's error is of second order in its step (see test_mujoco_quadrotor.py).
+    MuJoCo's error is of second order in its step (see test_mujoco_multirotor.py).
     """
     given = iter(leaned[0])
     mujoco = MujocoBatch(threads=1)
 
     def replayed(
-        robots: QuadrotorParameters, state: QuadrotorState, action: Tensor, dt_s: float
-    ) -> QuadrotorState:
+        robots: MultirotorParameters, state: MultirotorState, action: Tensor, dt_s: float
+    ) -> MultirotorState:
         return mujoco(robots, state, next(given), dt_s)
 
     _, end = leaning(replayed, EXACT)
@@ -319,7 +319,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def test_every_parameter_has_a_change() -> None:
-    names = {f.name for f in fields(QuadrotorParameters)}
+    names = {f.name for f in fields(MultirotorParameters)}
     assert set(CHANGES) == names - {"force_std_n"}  # of whoever draws forces; no engine reads it
 
 
@@ -360,8 +360,8 @@ def test_a_subset_is_reset_by_replacing_its_rows(case: Case) -> None:
         pairs = ((name, value, vars(other)[name]) for name, value in vars(one).items())
         return {name: torch.where(new.view(-1, *[1] * (a.ndim - 1)), b, a) for name, a, b in pairs}
 
-    crowd = QuadrotorParameters(**mixed(robots, others))
-    end = fly(engine, crowd, QuadrotorState(**mixed(state, elsewhere)), actions[3:])
+    crowd = MultirotorParameters(**mixed(robots, others))
+    end = fly(engine, crowd, MultirotorState(**mixed(state, elsewhere)), actions[3:])
     alone = fly(case.make(), others, elsewhere, actions[3:])
     assert apart(end[~new], undisturbed[~new]) < 10 * case.rounding
     assert apart(end[new], alone[new]) < 10 * case.rounding
@@ -419,13 +419,13 @@ def test_a_world_is_the_same_in_every_engine(case: Case) -> None:
     wind = torch.tensor([3.0, -1.0, 0.5]).double().expand(50, 4, 3)
     happening = replace(happening, mass_factor=payload, thrust_factor=fading, wind_m_s=wind)
 
-    def flown(engine: Engine, dtype: torch.dtype) -> QuadrotorState:
+    def flown(engine: Engine, dtype: torch.dtype) -> MultirotorState:
         robots, wrong, end = drawn.to(dtype), imperfections.to(dtype), cast(state, dtype)
         for t, action in enumerate(actions.to(dtype)):
             end = advance(robots, wrong, happening.to(dtype).at(t), end, action, engine)
         return end
 
-    def fine(*args: object, **forces: Tensor) -> QuadrotorState:
+    def fine(*args: object, **forces: Tensor) -> MultirotorState:
         robots, end, action, dt_s = args
         for _ in range(10):
             end = step(robots, end, action, dt_s / 10, **forces)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import DISTRIBUTIONS, published, sample, sample_imperfect
+from acclimate_sim.multirotor import DISTRIBUTIONS, published, sample, sample_imperfect
 from acclimate_sim.randomization import Constant, Derived, Parameter, ParameterSpace
 
 WEAR = Parameter(name="wear", unit="1", distribution=Constant(value=2.0), description="Age.")

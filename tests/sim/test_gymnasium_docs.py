@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from acclimate_sim.envs import opengl
-from acclimate_sim.envs.settings import QuadrotorEnvCfg
-from acclimate_sim.envs.vector import QuadrotorVectorEnv
+from acclimate_sim.envs.settings import MultirotorEnvCfg
+from acclimate_sim.envs.vector import MultirotorVectorEnv
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gymnasium.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -32,13 +32,13 @@ def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_table_lists_every_keyword_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE, flags=re.MULTILINE))
     shown = {name: default.strip("`") for name, default in rows.items()}
-    made = inspect.signature(QuadrotorVectorEnv).parameters
-    assert shown.keys() == {field.name for field in fields(QuadrotorEnvCfg)} | {
+    made = inspect.signature(MultirotorVectorEnv).parameters
+    assert shown.keys() == {field.name for field in fields(MultirotorEnvCfg)} | {
         "render_mode",
         "autoreset_mode",
         "tensors",
     }
-    cfg = QuadrotorEnvCfg()
+    cfg = MultirotorEnvCfg()
     for name in ("space", "engine", "observation", "context", "device"):
         assert shown[name] == f'"{getattr(cfg, name)}"'
     assert shown["force"] == repr(cfg.force)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from acclimate_sim.envs.episodes import BLOCK, Episode, EpisodeSource
 from acclimate_sim.envs.noise import mix, unit_normals
-from acclimate_sim.quadrotor import DISTRIBUTIONS, InitialStates, sample_imperfect
-from acclimate_sim.quadrotor.task import reward
+from acclimate_sim.multirotor import DISTRIBUTIONS, InitialStates, sample_imperfect
+from acclimate_sim.multirotor.task import reward
 from acclimate_sim.seeds import derived_seed
 from acclimate_sim.trees import pack, unpack, with_envs
 

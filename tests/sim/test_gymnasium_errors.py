@@ -10,7 +10,7 @@ import torch
 from acclimate_contract import ConfigError
 from acclimate_sim import envs
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_sim.randomization import ParameterSpace, Uniform
 
 ZEROS = np.zeros((3, 4), np.float32)

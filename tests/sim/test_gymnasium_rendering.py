@@ -15,7 +15,7 @@ from gymnasium.wrappers.vector import RecordVideo as RecordVectorVideo
 from acclimate_sim import envs
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.envs import opengl
-from acclimate_sim.quadrotor import InitialStates
+from acclimate_sim.multirotor import InitialStates
 
 ROOT = Path(__file__).parents[2]
 STILL = InitialStates(at_rest_fraction=1.0)

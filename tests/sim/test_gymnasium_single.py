@@ -71,8 +71,8 @@ def test_gymnasium_knows_both_once_the_package_is_imported(again: str) -> None:
     module = "acclimate_sim.envs"
     assert done.stdout.split() == [
         envs.QUADROTOR,
-        f"{module}.single:QuadrotorEnv",
-        f"{module}.vector:QuadrotorVectorEnv",
+        f"{module}.single:MultirotorEnv",
+        f"{module}.vector:MultirotorVectorEnv",
     ]
 
 

@@ -20,9 +20,9 @@ from gymnasium.wrappers.vector import (
 from acclimate_contract import QUADROTOR
 from acclimate_sim import envs
 from acclimate_sim.envs.episodes import BLOCK, EpisodeSource, robots_of
-from acclimate_sim.envs.single import QuadrotorEnv
-from acclimate_sim.envs.vector import QuadrotorVectorEnv
-from acclimate_sim.quadrotor import DISTRIBUTIONS, InitialStates
+from acclimate_sim.envs.single import MultirotorEnv
+from acclimate_sim.envs.vector import MultirotorVectorEnv
+from acclimate_sim.multirotor import DISTRIBUTIONS, InitialStates
 from acclimate_sim.references import hover
 from acclimate_training.evaluation.flights import Conditions, fly
 
@@ -97,7 +97,7 @@ def test_autoreset_is_that_of_gymnasiums_own_vector_environment(mode: str, space
     """Episodes end by truncation and, with motors off, by leaving the limits."""
     limit = 24
     reference = SyncVectorEnv(
-        [lambda: TimeLimit(QuadrotorEnv(space=space), limit)], autoreset_mode=mode
+        [lambda: TimeLimit(MultirotorEnv(space=space), limit)], autoreset_mode=mode
     )
     env = make(1, space=space, max_episode_steps=limit, autoreset_mode=mode)
     assert env.metadata["autoreset_mode"] is AutoresetMode(mode)
@@ -255,7 +255,7 @@ def test_a_robot_with_a_longer_delay_may_join_a_flight() -> None:
     """More actions are remembered from then on; for those in flight nothing changes."""
     told = []
     for taps in (4, 7):
-        env = QuadrotorVectorEnv(3, space="diverse", autoreset_mode="Disabled")
+        env = MultirotorVectorEnv(3, space="diverse", autoreset_mode="Disabled")
         env.reset(seed=0)
         actions = action_sequence(8, 3)
         for action in actions[:4]:
@@ -414,7 +414,7 @@ def test_cfg_of_an_engine_is_the_engine_that_flies() -> None:
         calls.append(len(parameters))
         return state
 
-    env = QuadrotorVectorEnv(3, engine=hold)
+    env = MultirotorVectorEnv(3, engine=hold)
     first, _ = env.reset(seed=0)
     seen, *_ = env.step(np.zeros((3, 4), np.float32))
     assert calls == [3]

@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     Imperfections,
-    QuadrotorParameters,
+    MultirotorParameters,
     perfect,
     published,
     sample,
     sample_imperfect,
     widened,
 )
-from acclimate_sim.quadrotor.distribution import build, build_imperfections, diverse
-from acclimate_sim.quadrotor.imperfections import NO_FLOOR_M
+from acclimate_sim.multirotor.distribution import build, build_imperfections, diverse
+from acclimate_sim.multirotor.imperfections import NO_FLOOR_M
 from acclimate_sim.robots import load_robot
 
 NAMES = [field.name for field in fields(Imperfections)]
@@ -30,17 +30,17 @@ def draws() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def robots(draws: dict[str, Tensor]) -> QuadrotorParameters:
+def robots(draws: dict[str, Tensor]) -> MultirotorParameters:
     return build(draws)
 
 
 @pytest.fixture(scope="module")
-def imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -> Imperfections:
+def imperfections(draws: dict[str, Tensor], robots: MultirotorParameters) -> Imperfections:
     return build_imperfections(draws, robots)
 
 
 def test_unequal_motors_keep_the_total_thrust(
-    draws: dict[str, Tensor], robots: QuadrotorParameters
+    draws: dict[str, Tensor], robots: MultirotorParameters
 ) -> None:
     """Thrust-to-weight means the same with and without imperfections."""
     torch.testing.assert_close(robots.thrust_to_weight, draws["thrust_to_weight"])
@@ -51,7 +51,7 @@ def test_unequal_motors_keep_the_total_thrust(
 
 
 def test_robots_of_negative_severity_are_perfect(
-    draws: dict[str, Tensor], robots: QuadrotorParameters, imperfections: Imperfections
+    draws: dict[str, Tensor], robots: MultirotorParameters, imperfections: Imperfections
 ) -> None:
     flawless = draws["severity"] <= 0.0
     assert flawless.double().mean().item() == pytest.approx(0.5, abs=0.02)
@@ -65,7 +65,7 @@ def test_robots_of_negative_severity_are_perfect(
 
 
 def test_imperfections_stay_in_their_ranges_and_reach_their_ends(
-    draws: dict[str, Tensor], robots: QuadrotorParameters, imperfections: Imperfections
+    draws: dict[str, Tensor], robots: MultirotorParameters, imperfections: Imperfections
 ) -> None:
     for values, high in (
         (imperfections.control_delay_s, 0.03),

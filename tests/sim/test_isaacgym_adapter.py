@@ -17,13 +17,13 @@ from acclimate_sim.engines.isaacgym import IsaacGymCfg, IsaacGymEngine, load
 from acclimate_sim.engines.isaacgym.fake import gymapi, gymtorch
 from acclimate_sim.engines.isaacgym.root_states import from_root, to_root
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     Engine,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     advance,
     calm,
     external_force,
@@ -38,7 +38,7 @@ from acclimate_sim.quadrotor import (
 from acclimate_sim.rotations import rotation_matrix
 
 DT_S = 0.01
-STATE_FIELDS = [field.name for field in fields(QuadrotorState)]
+STATE_FIELDS = [field.name for field in fields(MultirotorState)]
 
 
 class WatchedGym(gymapi.Gym):
@@ -74,7 +74,7 @@ def faked(substeps: int = 2) -> IsaacGymEngine:
     return IsaacGymEngine(gymapi, gymtorch, IsaacGymCfg(substeps=substeps))
 
 
-def tumbling(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, Tensor, Tensor]:
+def tumbling(n: int, seed: int) -> tuple[MultirotorParameters, MultirotorState, Tensor, Tensor]:
     """Robots, first states, actions (n, 4) that make them tumble, and forces (n, 3)."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(published(), n, generator)
@@ -87,19 +87,19 @@ def tumbling(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, Te
 
 def flown(
     engine: Engine,
-    robots: QuadrotorParameters,
-    state: QuadrotorState,
+    robots: MultirotorParameters,
+    state: MultirotorState,
     action: Tensor,
     steps: int,
     dt_s: float = DT_S,
     **external: Tensor,
-) -> QuadrotorState:
+) -> MultirotorState:
     for _ in range(steps):
         state = engine(robots, state, action, dt_s, **external)
     return state
 
 
-def without_thrust(robots: QuadrotorParameters) -> QuadrotorParameters:
+def without_thrust(robots: MultirotorParameters) -> MultirotorParameters:
     return replace(robots, thrust_curve_n=torch.zeros_like(robots.thrust_curve_n))
 
 
@@ -120,7 +120,7 @@ def test_same_forces_same_flight_up_to_the_integrator(seed: int) -> None:
     end = flown(step, robots, start, action, 150, 0.002, **external)
     assert end.angular_velocity.norm(dim=-1).max() > 2.0
 
-    def ended(substeps: int) -> QuadrotorState:
+    def ended(substeps: int) -> MultirotorState:
         return flown(faked(substeps), robots, start, action, 30, **external)
 
     coarse, fine = ended(5), ended(10)
@@ -169,7 +169,7 @@ def test_tumbling_in_free_fall_keeps_its_energy_to_first_order() -> None:
     robots = without_thrust(robots)
     start = replace(start, angular_velocity=10.0 * start.angular_velocity)
 
-    def energy(state: QuadrotorState) -> Tensor:
+    def energy(state: MultirotorState) -> Tensor:
         spin = 0.5 * (robots.inertia_kg_m2 * state.angular_velocity**2).sum(-1)
         speed = state.linear_velocity.square().sum(-1)
         weight = GRAVITY_M_S2 * state.position[:, 2]
@@ -234,7 +234,7 @@ def test_only_rows_that_were_replaced_are_written_back(chosen: set[int], seed: i
     mask = torch.zeros(6, 1, dtype=torch.bool)
     mask[list(chosen)] = True
     mixed = {n: torch.where(mask, getattr(start, n), getattr(state, n)) for n in STATE_FIELDS}
-    after = engine(robots, QuadrotorState(**mixed), action, DT_S)
+    after = engine(robots, MultirotorState(**mixed), action, DT_S)
     assert gym.written == [6] + [len(chosen)] * bool(chosen)
 
     went_on = flown(faked(), robots, start, action, 3)
@@ -283,7 +283,7 @@ def test_robots_do_not_depend_on_their_company() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_callers_type_comes_back(dtype: torch.dtype) -> None:
     robots, start, action, _ = tumbling(2, seed=5)
-    state = QuadrotorState(**{n: getattr(start, n).to(dtype) for n in STATE_FIELDS})
+    state = MultirotorState(**{n: getattr(start, n).to(dtype) for n in STATE_FIELDS})
     end = faked()(robots.to(dtype), state, action.to(dtype), DT_S)
     assert {getattr(end, name).dtype for name in STATE_FIELDS} == {dtype}
     torch.testing.assert_close(
@@ -337,7 +337,7 @@ def test_a_payload_in_flight_is_refused() -> None:
         advance(robots, perfect(robots), loaded, state, action, engine)
 
 
-Change = Callable[[QuadrotorParameters, QuadrotorState], dict]
+Change = Callable[[MultirotorParameters, MultirotorState], dict]
 REFUSED: dict[str, tuple[Change, str]] = {
     "another inertia": (
         lambda robots, _: {"parameters": replace(robots, inertia_kg_m2=1.1 * robots.inertia_kg_m2)},

@@ -13,13 +13,13 @@ from acclimate_sim.engines import mujoco_models
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.engines.motors import spin
 from acclimate_sim.engines.mujoco_batch import MujocoBatch
-from acclimate_sim.engines.mujoco_quadrotor import MujocoQuadrotor
-from acclimate_sim.quadrotor import (
+from acclimate_sim.engines.mujoco_multirotor import MujocoMultirotor
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     reset,
     resting,
     sample,
@@ -27,7 +27,7 @@ from acclimate_sim.quadrotor import (
 from acclimate_sim.robots import load_robot
 
 
-def crew(n: int, seed: int = 0) -> tuple[QuadrotorParameters, QuadrotorState, torch.Tensor]:
+def crew(n: int, seed: int = 0) -> tuple[MultirotorParameters, MultirotorState, torch.Tensor]:
     """Robots, states, actions."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(DISTRIBUTIONS["diverse"](), n, generator)
@@ -54,7 +54,7 @@ def test_each_robot_flies_as_it_would_alone() -> None:
     end = MujocoBatch(threads=1)(robots, state, action, 0.05)
     for i in range(4):
         one = slice(i, i + 1)
-        alone = MujocoQuadrotor(robots[one], free_flight=True)
+        alone = MujocoMultirotor(robots[one], free_flight=True)
         alone.reset(state[one])
         alone.step(action[i].numpy(), 0.05)
         np.testing.assert_allclose(alone.position, end.position[i], rtol=0, atol=1e-12)

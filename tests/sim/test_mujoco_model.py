@@ -17,11 +17,11 @@ from acclimate_sim.engines.mujoco_model import (
     standing_height_m,
     write,
 )
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     MOTOR_SPIN,
-    QuadrotorParameters,
+    MultirotorParameters,
     sample,
 )
 
@@ -29,7 +29,7 @@ BOXES = ("bvh_aabb", "bvh_child", "bvh_depth", "bvh_nodeid")
 """The tree of bounding boxes, which the model does not use."""
 
 
-def compiled(robot: QuadrotorParameters, *, floor: bool) -> mujoco.MjModel:
+def compiled(robot: MultirotorParameters, *, floor: bool) -> mujoco.MjModel:
     """The same robot by hand, from XML."""
     arm = robot.arm_length_m.item()
     sites, motors, legs = [], [], []

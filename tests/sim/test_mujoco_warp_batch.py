@@ -16,19 +16,19 @@ from acclimate_sim.engines.mujoco_batch import MujocoBatch
 from acclimate_sim.engines.mujoco_warp_batch import MujocoWarp, common_length, refuse_overflow
 from acclimate_sim.engines.period import begin
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     Engine,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     reset,
     resting,
     sample,
 )
 
 
-def crew(n: int, seed: int = 0) -> tuple[QuadrotorParameters, QuadrotorState, torch.Tensor]:
+def crew(n: int, seed: int = 0) -> tuple[MultirotorParameters, MultirotorState, torch.Tensor]:
     """Robots, states, actions."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(DISTRIBUTIONS["diverse"](), n, generator)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_sim.randomization import (
     Categorical,
     Constant,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import calm, changed
+from acclimate_sim.multirotor import calm, changed
 from acclimate_sim.randomization import (
     Categorical,
     Constant,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.quadrotor import published, resting, sample
-from acclimate_sim.quadrotor.distribution import build
+from acclimate_sim.multirotor import published, resting, sample
+from acclimate_sim.multirotor.distribution import build
 from acclimate_sim.randomization import check_finite
 
 SEED, N = 3, 20

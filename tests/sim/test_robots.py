@@ -7,7 +7,7 @@ import tyro
 
 from acclimate_contract import ConfigError
 from acclimate_sim.commands import RobotsCfg, robots
-from acclimate_sim.quadrotor import InitialStates, reset, step
+from acclimate_sim.multirotor import InitialStates, reset, step
 from acclimate_sim.robots import ROBOTS, load_robot
 
 # Thrust to weight, torque to inertia and hover speed computed independently from the same
@@ -102,7 +102,7 @@ def test_imports_stay_light() -> None:
     code = (
         "import sys, acclimate_sim.commands\n"
         "assert not {'torch', 'mujoco', 'rich'} & set(sys.modules)\n"
-        "import acclimate_sim.quadrotor, acclimate_sim.robots, acclimate_sim.engines\n"
+        "import acclimate_sim.multirotor, acclimate_sim.robots, acclimate_sim.engines\n"
         "assert 'mujoco' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import DISTRIBUTIONS, published
+from acclimate_sim.multirotor import DISTRIBUTIONS, published
 from acclimate_sim.randomization import ParameterSpace
 
 OLD = {

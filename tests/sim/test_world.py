@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     Disturbances,
     Imperfections,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     advance,
     calm,
     delayed,
@@ -34,7 +34,7 @@ from acclimate_sim.rotations import axis_angle_to_quat, quat_multiply, rotation_
 
 DT_S = 0.01
 TAPS = 7
-STATE_FIELDS = [field.name for field in fields(QuadrotorState)]
+STATE_FIELDS = [field.name for field in fields(MultirotorState)]
 UNIT = st.floats(0.0, 1.0)
 FEW = settings(max_examples=30, deadline=None)  # busy machines stall for longer than a deadline
 
@@ -43,7 +43,7 @@ def full(*values: float) -> Tensor:
     return torch.tensor([values], dtype=torch.float64)
 
 
-def quiet(robots: QuadrotorParameters, time_step_s: float = DT_S) -> Disturbances:
+def quiet(robots: MultirotorParameters, time_step_s: float = DT_S) -> Disturbances:
     return calm(robots, 1, time_step_s).at(0)
 
 
@@ -58,7 +58,7 @@ def delay_weights(delay_s: float, time_step_s: float = DT_S, factor: float = 1.0
     return torch.stack([one[0, 0] for one in each])
 
 
-def flying(velocity: Tensor, orientation: Tensor, motor_speed: float = 0.5) -> QuadrotorState:
+def flying(velocity: Tensor, orientation: Tensor, motor_speed: float = 0.5) -> MultirotorState:
     still = resting(1, like=velocity)
     return replace(
         still,
@@ -69,10 +69,10 @@ def flying(velocity: Tensor, orientation: Tensor, motor_speed: float = 0.5) -> Q
 
 
 def acceleration(
-    robot: QuadrotorParameters,
+    robot: MultirotorParameters,
     imperfections: Imperfections,
     now: Disturbances,
-    state: QuadrotorState,
+    state: MultirotorState,
 ) -> Tensor:
     """Mean acceleration (num_envs, 3) over a very short step at constant motor speed."""
     now = replace(now, time_step_s=torch.full_like(now.time_step_s, 1e-6))
@@ -308,7 +308,7 @@ def test_holding_air_ground_and_battery_over_a_period_converges() -> None:
     )
     wind = 5.0 * torch.randn(n, 3, generator=generator, dtype=torch.float64)
 
-    def end(steps_per_period: int) -> QuadrotorState:
+    def end(steps_per_period: int) -> MultirotorState:
         state = start
         now = replace(quiet(robots, DT_S / steps_per_period), wind_m_s=wind)
         for t in range(200):
@@ -331,7 +331,7 @@ def test_holding_air_ground_and_battery_over_a_period_converges() -> None:
 # Sensors
 
 
-def sensing(n: int) -> tuple[Imperfections, Disturbances, QuadrotorState, QuadrotorState]:
+def sensing(n: int) -> tuple[Imperfections, Disturbances, MultirotorState, MultirotorState]:
     """Perfect sensors, a calm moment, the true state and another that was read before."""
     generator = torch.Generator().manual_seed(2)
     robots = sample(DISTRIBUTIONS["published"](), n, generator)

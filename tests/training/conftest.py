@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from acclimate_deploy.provenance import provenance
-from acclimate_sim.quadrotor import published
+from acclimate_sim.multirotor import published
 from acclimate_training.commands import EvaluateCfg
 from acclimate_training.evaluation.evaluate import evaluate
 from acclimate_training.export import export_policy
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 
 
@@ -24,13 +24,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def untrained() -> QuadrotorPolicy:
+def untrained() -> MultirotorPolicy:
     torch.manual_seed(0)
-    return QuadrotorPolicy(PolicyCfg())
+    return MultirotorPolicy(PolicyCfg())
 
 
 @pytest.fixture
-def policy() -> QuadrotorPolicy:
+def policy() -> MultirotorPolicy:
     return untrained()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.unroll import looped
@@ -27,10 +27,10 @@ from acclimate_training.evaluation.adaptation import (
     summary,
 )
 from acclimate_training.parallel import Team
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
-from acclimate_training.problems.quadrotor_tracking import TrackingCost
+from acclimate_training.problems.multirotor_tracking import TrackingCost
 
 CPU = torch.device("cpu")
 
@@ -107,7 +107,7 @@ def test_every_step_after_a_loss_is_charged(monkeypatch: pytest.MonkeyPatch) -> 
     """Two motors at full thrust spin robots out of control; training charges only until then."""
     monkeypatch.setattr(adaptation, "NUM_TEST_ROBOTS", 8)
     monkeypatch.setattr(adaptation, "TEST_STEPS", steps := 25)
-    policy = QuadrotorPolicy(PolicyCfg(cell="none", integrate=False))
+    policy = MultirotorPolicy(PolicyCfg(cell="none", integrate=False))
     with torch.no_grad():
         policy.head.weight.zero_()
         policy.head.bias.copy_(torch.tensor([9.0, 9.0, -9.0, -9.0]))
@@ -128,11 +128,11 @@ def test_every_step_after_a_loss_is_charged(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_variants_are_of_equal_size_and_only_the_oracle_knows() -> None:
-    sizes = {name: QuadrotorPolicy(cfg).num_parameters for name, cfg in VARIANTS.items()}
+    sizes = {name: MultirotorPolicy(cfg).num_parameters for name, cfg in VARIANTS.items()}
     assert len(sizes) == 6
     assert all(2000 <= size <= 2084 for size in sizes.values()), sizes
     assert [name for name, cfg in VARIANTS.items() if cfg.privileged] == [ORACLE]
-    memories = {name: QuadrotorPolicy(cfg).memory_width for name, cfg in VARIANTS.items()}
+    memories = {name: MultirotorPolicy(cfg).memory_width for name, cfg in VARIANTS.items()}
     assert [name for name, width in memories.items() if width] == [
         "integral alone",
         "frame stack",
@@ -145,7 +145,7 @@ def test_every_variant_is_trained_once_and_flown_on_every_family() -> None:
     trained: list[PolicyCfg] = []
     said: list[str] = []
 
-    def train(policy: PolicyCfg) -> QuadrotorPolicy:
+    def train(policy: PolicyCfg) -> MultirotorPolicy:
         trained.append(policy)
         cfg = TrainCfg(
             out=Path("unused"),
@@ -161,7 +161,7 @@ def test_every_variant_is_trained_once_and_flown_on_every_family() -> None:
         for i in range(cfg.iterations):
             algorithm.iterate(i)
         learner = algorithm.parts["policy"]
-        assert isinstance(learner, QuadrotorPolicy)
+        assert isinstance(learner, MultirotorPolicy)
         return learner
 
     figures = compare(train, said.append)
@@ -181,7 +181,7 @@ def test_every_variant_is_trained_once_and_flown_on_every_family() -> None:
 
 @pytest.mark.usefixtures("_few_short_flights")
 def test_test_robots_are_the_same_for_every_policy_and_differ_between_families() -> None:
-    policy = QuadrotorPolicy(PolicyCfg())
+    policy = MultirotorPolicy(PolicyCfg())
     known, again = outcome(policy, "delayed"), outcome(policy, "delayed")
     np.testing.assert_array_equal(known.cost, again.cost)
     assert (known.cost != outcome(policy, "held_out").cost).any()

@@ -12,7 +12,7 @@ from policy_file import Recurrence, build, tensor, write
 
 from acclimate_contract import QUADROTOR, GoldenSequence, MemorySpec
 from acclimate_deploy.policy import load_policy
-from acclimate_sim.quadrotor import InitialStates, external_force, published, reset, sample
+from acclimate_sim.multirotor import InitialStates, external_force, published, reset, sample
 from acclimate_sim.references import hover
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.controls import (

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from acclimate_contract import PREVIEW_TIMES_S
-from acclimate_sim.quadrotor import published
-from acclimate_sim.quadrotor.distribution import DISTRIBUTIONS, diverse
-from acclimate_sim.quadrotor.imperfections import NO_FLOOR_M
+from acclimate_sim.multirotor import published
+from acclimate_sim.multirotor.distribution import DISTRIBUTIONS, diverse
+from acclimate_sim.multirotor.imperfections import NO_FLOOR_M
 from acclimate_sim.rotations import tilt
 from acclimate_training.problems.episodes import (
     MAX_DELAY_TAPS,
@@ -19,7 +19,7 @@ from acclimate_training.problems.episodes import (
     Situations,
     draw_episodes,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S, Episodes
+from acclimate_training.problems.multirotor_tracking import PERIOD_S, Episodes
 
 NOTHING = Situations(moving=0.0, foreseeing=0.0)
 NAMES = [field.name for field in fields(Situations)]

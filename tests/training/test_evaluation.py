@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from acclimate_deploy.policy import load_policy
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     calm,
     external_force,
     perfect,
@@ -211,7 +211,7 @@ def test_conditions_reach_the_pilot() -> None:
 
 
 def by_hand(
-    robots: QuadrotorParameters, start: QuadrotorState, steps: int, late: int
+    robots: MultirotorParameters, start: MultirotorState, steps: int, late: int
 ) -> np.ndarray:
     """RAPTOR holds the origin; its setpoints reach the motors `late` steps after its answer."""
     pilot, state, n = RaptorPilot(len(start)), start, len(start)
@@ -227,7 +227,7 @@ def by_hand(
     return np.stack(distances)
 
 
-def raptor_still(robots: QuadrotorParameters, start: QuadrotorState, **changes: Any) -> Flight:
+def raptor_still(robots: MultirotorParameters, start: MultirotorState, **changes: Any) -> Flight:
     n = len(robots)
     return fly(
         RaptorPilot(n),
@@ -242,14 +242,14 @@ def raptor_still(robots: QuadrotorParameters, start: QuadrotorState, **changes: 
 
 
 @pytest.fixture
-def crew() -> tuple[QuadrotorParameters, QuadrotorState]:
+def crew() -> tuple[MultirotorParameters, MultirotorState]:
     robots = sample(published(), 6, torch.Generator().manual_seed(8)).to(torch.float32)
     return robots, reset(robots, InitialStates(), torch.Generator().manual_seed(9))
 
 
 @pytest.mark.parametrize("late", [0, 1, 3])
 def test_a_world_of_nothing_but_delay_is_the_plain_equations(
-    crew: tuple[QuadrotorParameters, QuadrotorState], late: int
+    crew: tuple[MultirotorParameters, MultirotorState], late: int
 ) -> None:
     """Written out by hand; float32 in another order, over a second of flight."""
     robots, start = crew
@@ -262,7 +262,7 @@ def test_a_world_of_nothing_but_delay_is_the_plain_equations(
 
 
 def test_late_senses_say_what_was_true_before(
-    crew: tuple[QuadrotorParameters, QuadrotorState],
+    crew: tuple[MultirotorParameters, MultirotorState],
 ) -> None:
     """A pilot that writes down what it sees: late velocity is the other one's, two steps later."""
     robots, start = crew
@@ -296,7 +296,7 @@ def test_late_senses_say_what_was_true_before(
 
 
 def test_a_flight_at_another_rate_covers_the_same_seconds(
-    crew: tuple[QuadrotorParameters, QuadrotorState],
+    crew: tuple[MultirotorParameters, MultirotorState],
 ) -> None:
     """Nobody at the controls, so that the physics alone is compared; 30 ms are split in three."""
     robots, start = crew
@@ -321,7 +321,7 @@ def test_a_flight_at_another_rate_covers_the_same_seconds(
 
 
 def test_only_who_foresees_is_shown_the_future(
-    crew: tuple[QuadrotorParameters, QuadrotorState],
+    crew: tuple[MultirotorParameters, MultirotorState],
 ) -> None:
     robots, start = crew
     trajectory = figure_eight(len(robots), period_s=5.5, like=robots.mass_kg)
@@ -343,7 +343,7 @@ def test_only_who_foresees_is_shown_the_future(
 
 
 def test_a_schedule_that_ends_too_early_is_refused(
-    crew: tuple[QuadrotorParameters, QuadrotorState],
+    crew: tuple[MultirotorParameters, MultirotorState],
 ) -> None:
     robots, start = crew
     with pytest.raises(EvaluationError, match=r"has 10 steps and the flight 60.*Fix:"):

@@ -13,10 +13,10 @@ import torch
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.engines.mujoco_batch import MujocoBatch
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Engine,
     InitialStates,
-    QuadrotorState,
+    MultirotorState,
     published,
     reset,
     sample,
@@ -69,7 +69,7 @@ def test_a_flight_in_mujoco_is_nearly_the_same_flight() -> None:
 def giving_up_on(row: int) -> Engine:
     """The equations of motion, which lose a robot in every step."""
 
-    def engine(*args: object, **forces: object) -> QuadrotorState:
+    def engine(*args: object, **forces: object) -> MultirotorState:
         end = step(*args, **forces)
         position = end.position.clone()
         position[row] = torch.nan
@@ -87,7 +87,7 @@ def test_a_robot_that_the_engine_gives_up_on_is_lost_and_the_others_fly_on() -> 
 
 
 def test_an_engine_that_cannot_go_on_ends_the_flight() -> None:
-    def broken(*args: object, **forces: object) -> QuadrotorState:
+    def broken(*args: object, **forces: object) -> MultirotorState:
         raise SimulationError("no room")
 
     with pytest.raises(SimulationError, match="no room"):

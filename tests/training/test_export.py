@@ -15,7 +15,7 @@ from acclimate_training import export
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy, with_evaluation
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.trainer import train
 
@@ -28,16 +28,16 @@ FAR_SEEING = PolicyCfg(time_aware=True, preview=True, previous_action=False)
 
 
 @pytest.fixture(scope="module")
-def far_seeing(tmp_path_factory: pytest.TempPathFactory) -> tuple[QuadrotorPolicy, Path]:
+def far_seeing(tmp_path_factory: pytest.TempPathFactory) -> tuple[MultirotorPolicy, Path]:
     """A policy with every sense the default lacks and its file, made once."""
     torch.manual_seed(0)
-    policy = QuadrotorPolicy(FAR_SEEING)
+    policy = MultirotorPolicy(FAR_SEEING)
     path = tmp_path_factory.mktemp("far_seeing") / "policy.onnx"
     export_policy(policy, path, name="far_seeing", distribution={}, provenance={})
     return policy, path
 
 
-def assert_flies_alike(policy: QuadrotorPolicy, path: Path) -> None:
+def assert_flies_alike(policy: MultirotorPolicy, path: Path) -> None:
     """Fifty steps of seven robots with memory and one reset."""
     runner = BatchRunner(load_policy(path), 7)
     generator = torch.Generator().manual_seed(1)
@@ -65,18 +65,18 @@ def assert_flies_alike(policy: QuadrotorPolicy, path: Path) -> None:
         np.testing.assert_allclose(flown, action.numpy(), atol=1e-5)
 
 
-def test_exported_policy_matches_torch(policy: QuadrotorPolicy, policy_file: Path) -> None:
+def test_exported_policy_matches_torch(policy: MultirotorPolicy, policy_file: Path) -> None:
     """The file is what we trained."""
     assert_flies_alike(policy, policy_file)
 
 
-def test_policy_with_other_senses_matches_torch(far_seeing: tuple[QuadrotorPolicy, Path]) -> None:
+def test_policy_with_other_senses_matches_torch(far_seeing: tuple[MultirotorPolicy, Path]) -> None:
     """Every robot with its own time step and its own future."""
     assert_flies_alike(*far_seeing)
 
 
 def test_graph_reads_exactly_the_signals_of_the_policy(
-    policy: QuadrotorPolicy, policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+    policy: MultirotorPolicy, policy_file: Path, far_seeing: tuple[MultirotorPolicy, Path]
 ) -> None:
     for one, path in ((policy, policy_file), far_seeing):
         names = [entry.name for entry in onnx.load(path).graph.input]
@@ -85,7 +85,7 @@ def test_graph_reads_exactly_the_signals_of_the_policy(
 
 
 def test_only_a_policy_that_reads_the_time_step_may_run_slower(
-    policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+    policy_file: Path, far_seeing: tuple[MultirotorPolicy, Path]
 ) -> None:
     fixed, free = (load_policy(path).manifest.rate for path in (policy_file, far_seeing[1]))
     assert fixed.min_hz == fixed.nominal_hz == free.nominal_hz == 100.0
@@ -93,7 +93,7 @@ def test_only_a_policy_that_reads_the_time_step_may_run_slower(
 
 
 def test_graph_has_plain_operators_only(
-    policy_file: Path, far_seeing: tuple[QuadrotorPolicy, Path]
+    policy_file: Path, far_seeing: tuple[MultirotorPolicy, Path]
 ) -> None:
     for path in (policy_file, far_seeing[1]):
         operators = {node.op_type for node in onnx.load(path).graph.node}
@@ -118,7 +118,7 @@ def test_golden_sequence_has_a_reset_in_the_middle(policy_file: Path) -> None:
 
 
 def test_failed_export_leaves_the_old_file(
-    policy: QuadrotorPolicy, policy_file: Path, monkeypatch: pytest.MonkeyPatch
+    policy: MultirotorPolicy, policy_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = policy_file.read_bytes()
 
@@ -133,10 +133,10 @@ def test_failed_export_leaves_the_old_file(
 
 
 def test_graph_that_computes_something_else_is_not_exported(
-    policy: QuadrotorPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: MultirotorPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Wrong(export.FoldedPolicy):
-        def __init__(self, policy: QuadrotorPolicy) -> None:
+        def __init__(self, policy: MultirotorPolicy) -> None:
             super().__init__(policy)
             self.bias.data += 0.01
 
@@ -167,7 +167,7 @@ def test_export_where_nothing_can_be_written_is_one_clear_line(
 
 
 def test_a_policy_that_reads_what_no_robot_has_is_not_exported(tmp_path: Path) -> None:
-    oracle = QuadrotorPolicy(PolicyCfg(privileged=5))
+    oracle = MultirotorPolicy(PolicyCfg(privileged=5))
     path = tmp_path / "policy.onnx"
     with pytest.raises(TrainingError, match=r"only a simulator knows.*--policy.privileged 0"):
         export_policy(oracle, path, name="oracle", distribution={}, provenance={})

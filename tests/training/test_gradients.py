@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from acclimate_sim.quadrotor import Disturbances, QuadrotorState, advance, published, widened
-from acclimate_sim.quadrotor.distribution import diverse
+from acclimate_sim.multirotor import Disturbances, MultirotorState, advance, published, widened
+from acclimate_sim.multirotor.distribution import diverse
 from acclimate_sim.trees import steps
 from acclimate_training.algorithms.gradients import (
     Taming,
@@ -17,16 +17,16 @@ from acclimate_training.algorithms.gradients import (
     take_off,
 )
 from acclimate_training.algorithms.unroll import looped
-from acclimate_training.policies import GRU, QuadrotorPolicy
+from acclimate_training.policies import GRU, MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import SITUATIONS, Situations, draw_episodes
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
-from acclimate_training.problems.quadrotor_tracking import (
+from acclimate_training.problems.multirotor_tracking import (
     PERIOD_S,
     Episodes,
     TrackingCost,
     stop_lost,
 )
+from acclimate_training.problems.privileged import NUM_PRIVILEGED
 
 WEIGHTS = TrackingCost()
 UNTAMED = Taming(state_damping=1.0, max_robot_gradient=float("inf"))
@@ -54,7 +54,9 @@ def in_float64(group: Any) -> Any:
     return replace(group, **{name: in_float64(value) for name, value in vars(group).items()})
 
 
-def assert_gradient_is_that_of_finite_differences(policy: QuadrotorPolicy, batch: Episodes) -> None:
+def assert_gradient_is_that_of_finite_differences(
+    policy: MultirotorPolicy, batch: Episodes
+) -> None:
     policy, batch = policy.double(), in_float64(batch)
     unroll = looped(make_step(policy, WEIGHTS, UNTAMED))
     cell = policy.cell
@@ -77,7 +79,7 @@ def assert_gradient_is_that_of_finite_differences(policy: QuadrotorPolicy, batch
             assert gradient[index].item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
-def test_gradient_agrees_with_finite_differences(policy: QuadrotorPolicy) -> None:
+def test_gradient_agrees_with_finite_differences(policy: MultirotorPolicy) -> None:
     assert_gradient_is_that_of_finite_differences(policy, episodes())
 
 
@@ -87,10 +89,10 @@ def test_gradient_through_the_whole_world_agrees_with_finite_differences() -> No
     cfg = PolicyCfg(time_aware=True, preview=True, privileged=NUM_PRIVILEGED)
     batch = harsh_episodes(num_envs=8, num_steps=20)
     assert batch.delay_taps > 1
-    assert_gradient_is_that_of_finite_differences(QuadrotorPolicy(cfg), batch)
+    assert_gradient_is_that_of_finite_differences(MultirotorPolicy(cfg), batch)
 
 
-def test_taming_changes_the_gradient_and_not_the_flight(policy: QuadrotorPolicy) -> None:
+def test_taming_changes_the_gradient_and_not_the_flight(policy: MultirotorPolicy) -> None:
     batch = episodes()
     costs, gradients = [], []
     for taming in (UNTAMED, Taming(state_damping=0.9), Taming(max_robot_gradient=0.1)):
@@ -105,7 +107,7 @@ def test_taming_changes_the_gradient_and_not_the_flight(policy: QuadrotorPolicy)
     assert gradients[2].norm() < 0.5 * gradients[0].norm()
 
 
-def test_lost_robots_neither_count_nor_poison_the_gradient(policy: QuadrotorPolicy) -> None:
+def test_lost_robots_neither_count_nor_poison_the_gradient(policy: MultirotorPolicy) -> None:
     batch = episodes(num_envs=4, num_steps=10)
     far = batch.start.position.clone()
     far[0] = 1e4
@@ -128,7 +130,7 @@ def test_stopped_robots_are_at_rest() -> None:
     torch.testing.assert_close(state.position[0], batch.start.position[0])
 
 
-def test_a_flight_starts_as_if_it_had_been_flying(policy: QuadrotorPolicy) -> None:
+def test_a_flight_starts_as_if_it_had_been_flying(policy: MultirotorPolicy) -> None:
     """The actions on their way to the motors are those that hold the motors where they are."""
     batch = harsh_episodes(num_envs=4, num_steps=3)
     carry = take_off(policy, batch)
@@ -163,7 +165,7 @@ def test_each_moment_knows_how_long_the_step_before_it_was() -> None:
     )
 
 
-class Spy(QuadrotorPolicy):
+class Spy(MultirotorPolicy):
     """Answers with what it is told to, and keeps what it was shown."""
 
     def __init__(self, answers: torch.Tensor) -> None:
@@ -187,7 +189,7 @@ def test_a_flight_is_the_world_stepped_with_what_the_policy_said_two_steps_ago()
     fly(spy, looped(make_step(spy, WEIGHTS, UNTAMED)), batch, WEIGHTS)
     before = 2.0 * batch.start.motor_speed - 1.0
     arriving = [before, before, *answers]
-    state: QuadrotorState = batch.start
+    state: MultirotorState = batch.start
     for t in range(8):
         now: Disturbances = batch.disturbances.at(t)
         seen = spy.seen[t]
@@ -201,7 +203,7 @@ def test_without_imperfections_only_one_past_action_is_carried() -> None:
     assert episodes().delay_taps == 1
 
 
-def test_twenty_iterations_make_a_policy_better(policy: QuadrotorPolicy) -> None:
+def test_twenty_iterations_make_a_policy_better(policy: MultirotorPolicy) -> None:
     """A tiny run of the real recipe: the cost on held-out robots falls by a tenth and more."""
     unroll = looped(make_step(policy, WEIGHTS, Taming()))
     optimizer = torch.optim.Adam(policy.parameters(), lr=6e-3)

@@ -10,7 +10,7 @@ import torch
 
 from acclimate_contract import ConfigError
 from acclimate_deploy.policy import load_policy
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.imitation import Classroom, give_lesson, make_lesson_step
 from acclimate_training.algorithms.meta_imitation import (
@@ -24,7 +24,7 @@ from acclimate_training.algorithms.unroll import looped
 from acclimate_training.checkpoint import load_checkpoint
 from acclimate_training.config import ImitationCfg, TrainCfg
 from acclimate_training.parallel import Team
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policies.teachers import (
     Bottlenecked,
     LinearPerTeacher,
@@ -33,8 +33,8 @@ from acclimate_training.policies.teachers import (
 )
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
+from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost
 from acclimate_training.problems.privileged import NUM_PRIVILEGED
-from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
 from acclimate_training.trainer import CHECKPOINT, Report, train
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def episodes(space: str = "published", num_envs: int = 8, num_steps: int = 8) ->
     return draw_episodes(DISTRIBUTIONS[space](), Situations(), num_envs, num_steps, generator)
 
 
-def weights_of(policy: QuadrotorPolicy) -> torch.Tensor:
+def weights_of(policy: MultirotorPolicy) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in policy.parameters()])
 
 
@@ -82,8 +82,8 @@ def test_teachers_learn_to_fly_and_the_student_to_do_as_they_do(
     )
     algorithm = by_imitation(cfg, CPU, Team())
     teacher, student = algorithm.parts["teacher"], algorithm.parts["policy"]
-    assert isinstance(teacher, QuadrotorPolicy)
-    assert isinstance(student, QuadrotorPolicy)
+    assert isinstance(teacher, MultirotorPolicy)
+    assert isinstance(student, MultirotorPolicy)
     room = Classroom(teacher=teacher, student=student, teller=None, latent_weight=0.0)
     exam = exactly_sensed(draw_for(cfg, CPU, Team())(1000, 15))
     taught, weights = cfg.imitation.teacher_iterations, TrackingCost()

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acclimate_contract import QUADROTOR, ConfigError
-from acclimate_training.policies import CELLS, GRU, QuadrotorPolicy
+from acclimate_training.policies import CELLS, GRU, MultirotorPolicy
 from acclimate_training.policies.cells import FrameStack
 from acclimate_training.policies.folded import FoldedPolicy
-from acclimate_training.policies.quadrotor import features, integrate, num_features
+from acclimate_training.policies.multirotor import features, integrate, num_features
 from acclimate_training.policy_config import PolicyCfg
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 VARIANTS = {
     "default": PolicyCfg(),
@@ -50,12 +50,12 @@ def signals(num_envs: int, cfg: PolicyCfg = VARIANTS["default"]) -> dict[str, to
     return {**read, "privileged": normal(cfg.privileged)} if cfg.privileged else read
 
 
-def policy_of(cfg: PolicyCfg) -> QuadrotorPolicy:
+def policy_of(cfg: PolicyCfg) -> MultirotorPolicy:
     torch.manual_seed(0)
-    return QuadrotorPolicy(cfg)
+    return MultirotorPolicy(cfg)
 
 
-def test_default_policy_is_no_larger_than_raptor(policy: QuadrotorPolicy) -> None:
+def test_default_policy_is_no_larger_than_raptor(policy: MultirotorPolicy) -> None:
     assert policy.num_parameters <= 2084
 
 
@@ -95,7 +95,7 @@ def test_what_only_some_read_comes_last_and_scaled() -> None:
     torch.testing.assert_close(last, torch.cat(expected, dim=-1))
 
 
-def test_a_quaternion_and_its_negative_are_the_same_attitude(policy: QuadrotorPolicy) -> None:
+def test_a_quaternion_and_its_negative_are_the_same_attitude(policy: MultirotorPolicy) -> None:
     one, other = signals(5), signals(5)
     other["orientation"] = -other["orientation"]
     memory = policy.initial_memory(5)
@@ -144,7 +144,7 @@ def test_memory_is_that_of_the_cell_and_the_integral_behind_it(variant: str) -> 
         torch.testing.assert_close(memory[:, -3:], expected)
 
 
-def test_memory_changes_the_answer(policy: QuadrotorPolicy) -> None:
+def test_memory_changes_the_answer(policy: MultirotorPolicy) -> None:
     seen, memory = signals(3), policy.initial_memory(3)
     first, memory = policy(seen, memory)
     second, _ = policy(seen, memory)

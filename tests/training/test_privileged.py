@@ -5,23 +5,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     GRAVITY_M_S2,
     Disturbances,
     Imperfections,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     calm,
     perfect,
     reset,
 )
-from acclimate_sim.quadrotor.distribution import diverse
+from acclimate_sim.multirotor.distribution import diverse
 from acclimate_sim.robots import load_robot
 from acclimate_training.problems.episodes import MAX_DELAY_TAPS, SITUATIONS, draw_episodes
 from acclimate_training.problems.privileged import NUM_PRIVILEGED, privileged
 
-Told = tuple[QuadrotorParameters, Imperfections, Disturbances, QuadrotorState, Tensor]
+Told = tuple[MultirotorParameters, Imperfections, Disturbances, MultirotorState, Tensor]
 
 
 def simple() -> Told:

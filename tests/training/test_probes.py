@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from acclimate_sim.quadrotor import InitialStates, external_force, published, reset, sample
+from acclimate_sim.multirotor import InitialStates, external_force, published, reset, sample
 from acclimate_sim.references import hover
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.flights import fly

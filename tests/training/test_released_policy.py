@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from acclimate_deploy.policy import load_policy
-from acclimate_sim.quadrotor import InitialStates, external_force, published, reset, sample
+from acclimate_sim.multirotor import InitialStates, external_force, published, reset, sample
 from acclimate_sim.references import hover
 from acclimate_training.evaluation.card import CARD, RECORD, render
 from acclimate_training.evaluation.evaluate import read_record, summary

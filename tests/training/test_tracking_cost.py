@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate_sim.quadrotor import resting
+from acclimate_sim.multirotor import resting
 from acclimate_sim.references import Reference
-from acclimate_training.problems.quadrotor_tracking import TrackingCost, step_cost
+from acclimate_training.problems.multirotor_tracking import TrackingCost, step_cost
 
 WEIGHTS = TrackingCost()
 

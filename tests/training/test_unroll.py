@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate_sim.fused import UnsupportedStepError
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_sim.trees import pack, unpack
 from acclimate_training.algorithms import unroll as unroll_module
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
@@ -16,10 +16,10 @@ from acclimate_training.algorithms.imitation import give_lesson, make_lesson_ste
 from acclimate_training.algorithms.meta_imitation import make_classroom
 from acclimate_training.algorithms.unroll import looped, make_unroll
 from acclimate_training.config import ImitationCfg, TrainCfg
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
-from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
+from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost
 
 WEIGHTS = TrackingCost()
 
@@ -115,7 +115,7 @@ def everything_happens(num_envs: int = 6, num_steps: int = 15) -> Episodes:
 @pytest.mark.usefixtures("way")
 def test_flight_from_rows_to_rows_has_the_gradient_of_the_step_as_written() -> None:
     torch.manual_seed(0)
-    policy = QuadrotorPolicy(PolicyCfg(time_aware=True, preview=True))
+    policy = MultirotorPolicy(PolicyCfg(time_aware=True, preview=True))
     taming = Taming(state_damping=0.9, max_robot_gradient=0.01)  # tight enough to matter
     batch, step = everything_happens(), make_step(policy, WEIGHTS, taming)
     gradients, costs = [], []

@@ -24,9 +24,9 @@ from acclimate_contract import (
 from acclimate_deploy.files import replacing
 from acclimate_deploy.policy import load_policy
 from acclimate_training.errors import TrainingError
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policies.folded import FoldedPolicy
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 MEMORY_INPUT, MEMORY_OUTPUT = "memory", "next_memory"
 GOLDEN_STEPS, GOLDEN_RESET = 48, 29
@@ -38,7 +38,7 @@ ANY_RATE = RateSpec(nominal_hz=NOMINAL_HZ, min_hz=0.5 * NOMINAL_HZ, max_hz=10.0 
 class _Graph(nn.Module):
     """The policy with one positional input per signal, as a graph has them."""
 
-    def __init__(self, policy: QuadrotorPolicy) -> None:
+    def __init__(self, policy: MultirotorPolicy) -> None:
         super().__init__()
         self.policy = FoldedPolicy(policy)
 
@@ -48,7 +48,7 @@ class _Graph(nn.Module):
 
 
 def export_policy(
-    policy: QuadrotorPolicy,
+    policy: MultirotorPolicy,
     path: Path,
     *,
     name: str,
@@ -120,7 +120,7 @@ def write_manifest(model: onnx.ModelProto, manifest: Manifest, path: Path) -> No
     onnx.save(model, path)
 
 
-def record_golden(policy: QuadrotorPolicy) -> GoldenSequence:
+def record_golden(policy: MultirotorPolicy) -> GoldenSequence:
     """Run the policy on fixed pseudo-random signals, with a reset in the middle."""
     rng = np.random.default_rng(0)
     quat = rng.normal(size=(GOLDEN_STEPS, 4)) * 0.3 + np.array([1.0, 0.0, 0.0, 0.0])
@@ -148,7 +148,7 @@ def record_golden(policy: QuadrotorPolicy) -> GoldenSequence:
     return GoldenSequence(inputs=inputs, actions=np.stack(actions), resets=resets)
 
 
-def _to_onnx(policy: QuadrotorPolicy) -> onnx.ModelProto:
+def _to_onnx(policy: MultirotorPolicy) -> onnx.ModelProto:
     """Trace the policy into plain operators with a free batch axis."""
     # Two robots: a batch of one would be taken for a constant.
     example = [torch.zeros(2, *QUADROTOR.signal(name).shape) for name in policy.cfg.signals]

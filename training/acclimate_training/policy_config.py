@@ -8,7 +8,7 @@ from acclimate_contract import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyCfg:
-    """Size and senses of a quadrotor policy."""
+    """Size and senses of a multirotor policy."""
 
     cell: Literal["gru", "none", "stack"] = "gru"
     """Memory cell: gru; none or stack are controls that remember nothing or a few frames."""

@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from acclimate_deploy.files import write_json
 from acclimate_deploy.provenance import provenance
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.algorithms.algorithm import Algorithm, AlgorithmMaker
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.algorithms.meta_imitation import by_imitation
@@ -28,7 +28,7 @@ from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy
 from acclimate_training.parallel import Team, team
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def export_run(run: Path, path: Path) -> None:
     """Export the last checkpoint of a run, finished or not."""
     checkpoint = load_checkpoint(run / CHECKPOINT)
     settings = checkpoint.config
-    policy = QuadrotorPolicy(PolicyCfg(**settings["policy"]))
+    policy = MultirotorPolicy(PolicyCfg(**settings["policy"]))
     policy.load_state_dict(checkpoint.parts["policy"])
     origin = json.loads((run / RUN).read_text())["provenance"]
     export_policy(

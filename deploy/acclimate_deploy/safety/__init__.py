@@ -1,6 +1,6 @@
 """Guard the output of a policy: limits, checks, and the supervisor that owns the actuators."""
 
-from acclimate_deploy.safety.limits import QuadrotorLimits
+from acclimate_deploy.safety.limits import MultirotorLimits
 from acclimate_deploy.safety.supervisor import (
     SAFE_COMMAND,
     Decision,
@@ -17,7 +17,7 @@ __all__ = [
     "Decision",
     "Inputs",
     "Mode",
-    "QuadrotorLimits",
+    "MultirotorLimits",
     "Request",
     "SupervisorState",
     "decide",

@@ -8,8 +8,8 @@ from math import acos, isfinite, sqrt
 import numpy as np
 
 from acclimate_contract import QUADROTOR
-from acclimate_deploy.quadrotor_signals import QuadrotorState
-from acclimate_deploy.safety.limits import QuadrotorLimits
+from acclimate_deploy.multirotor_signals import MultirotorState
+from acclimate_deploy.safety.limits import MultirotorLimits
 
 _CHANNELS = QUADROTOR.action.channels
 
@@ -67,7 +67,7 @@ def check_stamp(
     return found
 
 
-def check_finite(odometry: QuadrotorState) -> list[str]:
+def check_finite(odometry: MultirotorState) -> list[str]:
     """Find values that are not numbers."""
     parts = {
         "position": odometry.position,
@@ -83,7 +83,7 @@ def check_finite(odometry: QuadrotorState) -> list[str]:
 
 
 def check_attitude(
-    odometry: QuadrotorState, max_tilt_rad: float, unit_tolerance: float
+    odometry: MultirotorState, max_tilt_rad: float, unit_tolerance: float
 ) -> list[str]:
     """Find an orientation that is no rotation, or too much of one."""
     w, x, y, z = odometry.orientation.tolist()
@@ -101,7 +101,7 @@ def check_attitude(
 
 
 def check_motion(
-    odometry: QuadrotorState, max_speed_m_s: float, max_body_rate_rad_s: float
+    odometry: MultirotorState, max_speed_m_s: float, max_body_rate_rad_s: float
 ) -> list[str]:
     """Find a robot that is too fast."""
     found = []
@@ -114,7 +114,7 @@ def check_motion(
     return found
 
 
-def check_geofence(odometry: QuadrotorState, limits: QuadrotorLimits) -> list[str]:
+def check_geofence(odometry: MultirotorState, limits: MultirotorLimits) -> list[str]:
     """Find a robot that left its box."""
     found = []
     for axis, value, low, high in zip(

@@ -1,4 +1,4 @@
-"""What the supervisor allows a quadrotor to do."""
+"""What the supervisor allows a multirotor to do."""
 
 from dataclasses import dataclass, fields
 from math import inf, pi
@@ -7,7 +7,7 @@ from acclimate_contract import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuadrotorLimits:
+class MultirotorLimits:
     """Limits in flight, limits for arming, and how old an input may be.
 
     Attributes:

@@ -15,9 +15,9 @@ from math import inf, isfinite
 import numpy as np
 
 from acclimate_contract import QUADROTOR
-from acclimate_deploy.quadrotor_signals import QuadrotorState
+from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import checks
-from acclimate_deploy.safety.limits import QuadrotorLimits
+from acclimate_deploy.safety.limits import MultirotorLimits
 
 SAFE_COMMAND = np.full(len(QUADROTOR.action.channels), QUADROTOR.action.low, dtype=np.float32)
 """Every motor at its lowest setpoint: what is sent in every mode but ARMED, and last at exit."""
@@ -77,7 +77,7 @@ class Inputs:
     """
 
     now_s: float
-    odometry: QuadrotorState | None
+    odometry: MultirotorState | None
     command: np.ndarray | None
     command_stamp_s: float = -inf
     request: Request = Request.NONE
@@ -101,7 +101,7 @@ class Decision:
     accepted: bool = True
 
 
-def decide(limits: QuadrotorLimits, state: SupervisorState, inputs: Inputs) -> Decision:
+def decide(limits: MultirotorLimits, state: SupervisorState, inputs: Inputs) -> Decision:
     """Judge one tick.
 
     A disarm or an emergency stop is obeyed whatever the inputs hold. A trip happens in the tick
@@ -146,7 +146,7 @@ def _while_tripped(seen: SupervisorState, request: Request) -> Decision:
 
 
 def _while_disarmed(
-    limits: QuadrotorLimits, state: SupervisorState, seen: SupervisorState, inputs: Inputs
+    limits: MultirotorLimits, state: SupervisorState, seen: SupervisorState, inputs: Inputs
 ) -> Decision:
     if inputs.request is Request.RESET:
         return _hold(seen, ("there is no emergency stop to reset",), accepted=False)
@@ -165,7 +165,7 @@ def _while_disarmed(
 
 
 def _while_armed(
-    limits: QuadrotorLimits, state: SupervisorState, seen: SupervisorState, inputs: Inputs
+    limits: MultirotorLimits, state: SupervisorState, seen: SupervisorState, inputs: Inputs
 ) -> Decision:
     if problems := find_problems(limits, state, inputs):
         return _enter(seen, Mode.TRIPPED, problems)
@@ -176,7 +176,7 @@ def _while_armed(
 
 
 def find_problems(
-    limits: QuadrotorLimits, state: SupervisorState, inputs: Inputs
+    limits: MultirotorLimits, state: SupervisorState, inputs: Inputs
 ) -> tuple[str, ...]:
     """List everything that forbids to apply the command in this tick.
 
@@ -215,7 +215,7 @@ def find_problems(
     return tuple(found)
 
 
-def _check_odometry(limits: QuadrotorLimits, odometry: QuadrotorState) -> list[str]:
+def _check_odometry(limits: MultirotorLimits, odometry: MultirotorState) -> list[str]:
     if found := checks.check_finite(odometry):
         return found  # nothing can be computed from it
     return [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from acclimate_contract import AcclimateError
 
 if TYPE_CHECKING:  # a family's module may itself raise this error
-    from acclimate_sim.quadrotor.state import QuadrotorState
+    from acclimate_sim.multirotor.state import MultirotorState
 
 
 class SimulationError(AcclimateError, RuntimeError):
@@ -18,7 +18,7 @@ class SimulationError(AcclimateError, RuntimeError):
     """
 
     def __init__(
-        self, message: str, *, rows: Sequence[int] = (), state: "QuadrotorState | None" = None
+        self, message: str, *, rows: Sequence[int] = (), state: "MultirotorState | None" = None
     ) -> None:
         super().__init__(message)
         self.rows = tuple(rows)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from acclimate_contract import ConfigError
 from acclimate_sim.fused import FusedLoop
-from acclimate_sim.quadrotor.distribution import published, sample
-from acclimate_sim.quadrotor.dynamics import step
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState, resting
+from acclimate_sim.multirotor.distribution import published, sample
+from acclimate_sim.multirotor.dynamics import step
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState, resting
 from acclimate_sim.trees import pack, unpack
 
 
@@ -37,19 +37,19 @@ class FusedSteps:
     """
 
     def __init__(self) -> None:
-        self._robots: QuadrotorParameters | None = None
+        self._robots: MultirotorParameters | None = None
         self._world = torch.empty(0)
 
     def __call__(
         self,
-        parameters: QuadrotorParameters,
-        state: QuadrotorState,
+        parameters: MultirotorParameters,
+        state: MultirotorState,
         action: Tensor,
         dt_s: float | Tensor,
         *,
         external_force_n: Tensor | None = None,
         external_torque_nm: Tensor | None = None,
-    ) -> QuadrotorState:
+    ) -> MultirotorState:
         """Advance every robot by one control period; see `step`."""
         like = state.position
         zeros = torch.zeros_like(like)
@@ -81,8 +81,8 @@ def _compiled() -> FusedLoop:
 
 
 def _step(
-    parameters: QuadrotorParameters, state: QuadrotorState, period: _Period
-) -> tuple[QuadrotorState]:
+    parameters: MultirotorParameters, state: MultirotorState, period: _Period
+) -> tuple[MultirotorState]:
     after = step(
         parameters,
         state,
@@ -94,7 +94,7 @@ def _step(
     return (after,)
 
 
-def _same(robots: QuadrotorParameters, others: QuadrotorParameters | None) -> bool:
+def _same(robots: MultirotorParameters, others: MultirotorParameters | None) -> bool:
     """Whether they are the very same tensors; equal ones may be packed again."""
     return others is not None and all(
         value is getattr(others, name) for name, value in vars(robots).items()

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
 def spin(
-    parameters: QuadrotorParameters, speed: Tensor, setpoint: Tensor, dt_s: Tensor, count: int
+    parameters: MultirotorParameters, speed: Tensor, setpoint: Tensor, dt_s: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
     """Hold setpoints for `count` steps of `dt_s`.
 

@@ -1,4 +1,4 @@
-"""Many different quadrotors in MuJoCo at once: an engine with the signature of `step`."""
+"""Many different multirotors in MuJoCo at once: an engine with the signature of `step`."""
 
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo's bindings come without type information.)
@@ -15,8 +15,8 @@ from acclimate_contract import ConfigError
 from acclimate_sim.engines.mujoco_model import MAX_TIMESTEP_S, blank_model, check_timestep
 from acclimate_sim.engines.mujoco_models import MujocoModels
 from acclimate_sim.engines.period import Period, begin, end, heights
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 INPUTS = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_QFRC_APPLIED)
 """Of a step: thrusts (4,), then a force in the world frame and a torque in the body frame, (6,)."""
@@ -29,9 +29,9 @@ LIMIT = float(mujoco.mjMAXVAL)
 class MujocoBatch:
     """Moves robots through MuJoCo, in float64, on the CPU, one model each.
 
-    Motion is that of `MujocoQuadrotor`, to which the same limits of accuracy apply. Models are kept
-    from call to call, so robots that stay the same cost nothing and a payload costs microseconds.
-    Contacts are solved anew in each period, without memory of the last.
+    Motion is that of `MujocoMultirotor`, to which the same limits of accuracy apply. Models are
+    kept from call to call, so robots that stay the same cost nothing and a payload costs
+    microseconds. Contacts are solved anew in each period, without memory of the last.
 
     Args:
         floor_m: Height of a floor, world frame, one for all or (num_envs,) for every call alike;
@@ -63,14 +63,14 @@ class MujocoBatch:
 
     def __call__(
         self,
-        parameters: QuadrotorParameters,
-        state: QuadrotorState,
+        parameters: MultirotorParameters,
+        state: MultirotorState,
         action: Tensor,
         dt_s: float | Tensor,
         *,
         external_force_n: Tensor | None = None,
         external_torque_nm: Tensor | None = None,
-    ) -> QuadrotorState:
+    ) -> MultirotorState:
         """Advance every robot by one control period; see `step`.
 
         Raises:

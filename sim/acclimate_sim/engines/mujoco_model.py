@@ -1,4 +1,4 @@
-"""The MuJoCo model of one quadrotor, and how another robot is written into it."""
+"""The MuJoCo model of one multirotor, and how another robot is written into it."""
 
 # pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # (MuJoCo's bindings come without type information.)
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, QuadrotorParameters
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, MultirotorParameters
 
 BODY = "quadrotor"
 LEG_TOP, LEG_BOTTOM, LEG_RADIUS = 0.1, -0.3, 0.08
@@ -30,7 +30,7 @@ NUMBERS = np.dtype(
 """All that a model knows of a robot: kg, kg m^2, m, and what 1 N of a motor does to the body."""
 
 
-def numbers(parameters: QuadrotorParameters) -> np.ndarray:
+def numbers(parameters: MultirotorParameters) -> np.ndarray:
     """What models know of robots, (num_envs,) of `NUMBERS`.
 
     Thrust curves and lags are not among it: models take thrusts.
@@ -49,7 +49,7 @@ def numbers(parameters: QuadrotorParameters) -> np.ndarray:
 
 
 def build_model(
-    parameters: QuadrotorParameters, *, timestep_s: float, floor: bool
+    parameters: MultirotorParameters, *, timestep_s: float, floor: bool
 ) -> mujoco.MjModel:
     """A free rigid body with the robot's exact mass and inertia.
 
@@ -107,7 +107,7 @@ def check_timestep(timestep_s: float) -> None:
         )
 
 
-def standing_height_m(parameters: QuadrotorParameters) -> float:
+def standing_height_m(parameters: MultirotorParameters) -> float:
     """Height of the centre of mass above the floor while the legs just touch it."""
     return float(np.abs(LEG_BOTTOM) * parameters.arm_length_m[0])
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import named
 from acclimate_sim.engines.mujoco_model import NUMBERS, blank_model, numbers, write
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
 class MujocoModels:
@@ -25,10 +25,10 @@ class MujocoModels:
         self._models: list[mujoco.MjModel] = []
         self._numbers = np.empty(0, dtype=NUMBERS)
         self._scratch = mujoco.MjData(blank_model(floor))
-        self._last: QuadrotorParameters | None = None
+        self._last: MultirotorParameters | None = None
         self._versions: tuple[int, ...] = ()
 
-    def fit(self, parameters: QuadrotorParameters) -> tuple[list[mujoco.MjModel], np.ndarray]:
+    def fit(self, parameters: MultirotorParameters) -> tuple[list[mujoco.MjModel], np.ndarray]:
         """Bring the models up to date.
 
         Returns:
@@ -59,7 +59,7 @@ class MujocoModels:
             unwritten = np.zeros(missing, dtype=NUMBERS)
             self._numbers = np.concatenate((self._numbers, unwritten))
 
-    def _unchanged(self, parameters: QuadrotorParameters) -> bool:
+    def _unchanged(self, parameters: MultirotorParameters) -> bool:
         """Whether these are the very tensors of the last call, which nobody wrote to since."""
         last = self._last
         if last is None:
@@ -71,7 +71,7 @@ class MujocoModels:
         return bool(versions) and versions == self._versions
 
 
-def _tensors(parameters: QuadrotorParameters) -> tuple[Tensor, ...]:
+def _tensors(parameters: MultirotorParameters) -> tuple[Tensor, ...]:
     """What models are made of."""
     return (
         parameters.mass_kg,
@@ -82,7 +82,7 @@ def _tensors(parameters: QuadrotorParameters) -> tuple[Tensor, ...]:
     )
 
 
-def _versions(parameters: QuadrotorParameters) -> tuple[int, ...]:
+def _versions(parameters: MultirotorParameters) -> tuple[int, ...]:
     """How often each tensor was written to; empty if one does not count (inference mode)."""
     tensors = _tensors(parameters)
     if any(tensor.is_inference() for tensor in tensors):

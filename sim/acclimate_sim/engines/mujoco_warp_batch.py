@@ -1,4 +1,4 @@
-"""Thousands of different quadrotors in MuJoCo Warp: an engine with the signature of `step`."""
+"""Thousands of different multirotors in MuJoCo Warp: an engine with the signature of `step`."""
 
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 # (MuJoCo's bindings come without type information, and Warp is an extra.)
@@ -15,8 +15,8 @@ from acclimate_sim.engines.errors import SimulationError, named
 from acclimate_sim.engines.mujoco_model import MAX_TIMESTEP_S, blank_model, check_timestep
 from acclimate_sim.engines.mujoco_models import MujocoModels
 from acclimate_sim.engines.period import Period, begin, end, heights
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 FIELDS = (
     "body_mass",
@@ -71,14 +71,14 @@ class MujocoWarp:
 
     def __call__(
         self,
-        parameters: QuadrotorParameters,
-        state: QuadrotorState,
+        parameters: MultirotorParameters,
+        state: MultirotorState,
         action: Tensor,
         dt_s: float | Tensor,
         *,
         external_force_n: Tensor | None = None,
         external_torque_nm: Tensor | None = None,
-    ) -> QuadrotorState:
+    ) -> MultirotorState:
         """Advance every robot by one control period; see `step`.
 
         Raises:

@@ -8,8 +8,8 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import SimulationError, named
 from acclimate_sim.engines.motors import spin
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Period:
         lost: (num_envs,), whether something is not finite.
     """
 
-    robots: QuadrotorParameters
+    robots: MultirotorParameters
     pose: Tensor
     velocity: Tensor
     motor_speed: Tensor
@@ -66,8 +66,8 @@ class Period:
 
 
 def begin(
-    parameters: QuadrotorParameters,
-    state: QuadrotorState,
+    parameters: MultirotorParameters,
+    state: MultirotorState,
     action: Tensor,
     dt_s: float | Tensor,
     external_force_n: Tensor | None,
@@ -116,8 +116,8 @@ def begin(
 
 
 def end(
-    pose: Tensor, velocity: Tensor, motor_speed: Tensor, lost: Tensor, like: QuadrotorState
-) -> QuadrotorState:
+    pose: Tensor, velocity: Tensor, motor_speed: Tensor, lost: Tensor, like: MultirotorState
+) -> MultirotorState:
     """The state after a period, in the float type and on the device of `like`.
 
     Raises:
@@ -128,7 +128,7 @@ def end(
         marked = torch.where(lost.unsqueeze(-1), torch.nan, tensor)
         return marked.to(like.position.device, like.position.dtype)
 
-    state = QuadrotorState(
+    state = MultirotorState(
         position=plain(pose[:, :3]),
         orientation=plain(pose[:, 3:]),
         linear_velocity=plain(velocity[:, :3]),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor.dynamics import Engine, step
+from acclimate_sim.multirotor.dynamics import Engine, step
 
 
 def _analytic() -> Engine:

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Imperfections,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     external_force,
     reset,
 )
-from acclimate_sim.quadrotor.distribution import build, build_imperfections
-from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.multirotor.distribution import build, build_imperfections
+from acclimate_sim.multirotor.task import PERIOD_S
 from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.seeds import derived_seed
 from acclimate_sim.trees import first, pack, unpack
@@ -46,9 +46,9 @@ class Episode:
     """
 
     context: Tensor
-    robots: QuadrotorParameters
+    robots: MultirotorParameters
     imperfections: Imperfections
-    start: QuadrotorState
+    start: MultirotorState
     force_n: Tensor
 
     def __len__(self) -> int:

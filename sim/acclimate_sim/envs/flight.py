@@ -7,17 +7,17 @@ from torch import Tensor
 
 from acclimate_sim.envs.episodes import Episode
 from acclimate_sim.envs.noise import mix, unit_normals
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Disturbances,
     Engine,
-    QuadrotorState,
+    MultirotorState,
     advance,
     calm,
     delayed,
     measure,
     signals,
 )
-from acclimate_sim.quadrotor.task import (
+from acclimate_sim.multirotor.task import (
     PERIOD_S,
     TERMINATION_REWARD,
     beyond_limits,
@@ -44,8 +44,8 @@ class Flight:
     seed: Tensor
     number: Tensor
     episode: Episode
-    state: QuadrotorState
-    reading: QuadrotorState
+    state: MultirotorState
+    reading: MultirotorState
     actions: Tensor
     tick: Tensor
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from acclimate_contract import QUADROTOR
 from acclimate_sim.envs.flight import Flight, seen
-from acclimate_sim.envs.settings import QuadrotorEnvCfg
+from acclimate_sim.envs.settings import MultirotorEnvCfg
 
 CONTEXT = "context"
 
@@ -24,7 +24,7 @@ def action_space() -> spaces.Box:
     return spaces.Box(action.low, action.high, (len(action.channels),), np.float32)
 
 
-def observation_space(cfg: QuadrotorEnvCfg, context_width: int) -> spaces.Space:
+def observation_space(cfg: MultirotorEnvCfg, context_width: int) -> spaces.Space:
     """Of one robot; unbounded, since nothing stops a robot before its termination is seen."""
     shapes = {signal.name: signal.shape for signal in QUADROTOR.signals}
     if cfg.context == "exposed":
@@ -34,7 +34,7 @@ def observation_space(cfg: QuadrotorEnvCfg, context_width: int) -> spaces.Space:
     return spaces.Dict({name: _unbounded(shape) for name, shape in shapes.items()})
 
 
-def make_observe(cfg: QuadrotorEnvCfg) -> Observe:
+def make_observe(cfg: MultirotorEnvCfg) -> Observe:
     """Build what turns a flight into a batch of observations."""
     names = [signal.name for signal in QUADROTOR.signals]
 

@@ -12,7 +12,7 @@ def register_environments() -> None:
     if QUADROTOR not in registry:  # gymnasium warns of every second registration
         register(
             id=QUADROTOR,
-            entry_point="acclimate_sim.envs.single:QuadrotorEnv",
-            vector_entry_point="acclimate_sim.envs.vector:QuadrotorVectorEnv",
+            entry_point="acclimate_sim.envs.single:MultirotorEnv",
+            vector_entry_point="acclimate_sim.envs.vector:MultirotorVectorEnv",
             max_episode_steps=EPISODE_STEPS,
         )

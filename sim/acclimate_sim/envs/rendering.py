@@ -1,4 +1,4 @@
-"""Pictures of a quadrotor near its target, drawn by MuJoCo without a display."""
+"""Pictures of a multirotor near its target, drawn by MuJoCo without a display."""
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
 # (MuJoCo's bindings come without type information.)
@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 
 from acclimate_sim.envs.opengl import make_context
-from acclimate_sim.quadrotor import QuadrotorParameters, QuadrotorState
-from acclimate_sim.quadrotor.task import MAX_DISTANCE_ARMS
+from acclimate_sim.multirotor import MultirotorParameters, MultirotorState
+from acclimate_sim.multirotor.task import MAX_DISTANCE_ARMS
 from acclimate_sim.rotations import rotation_matrix
 
 WIDTH, HEIGHT = 640, 480
@@ -64,7 +64,7 @@ class Renderer:
         # Freed after the display it belongs to, it would end the process with an error message.
         atexit.register(self.close)
 
-    def draw(self, robot: QuadrotorParameters, state: QuadrotorState) -> np.ndarray:
+    def draw(self, robot: MultirotorParameters, state: MultirotorState) -> np.ndarray:
         """Picture (480, 640, 3) uint8 of a batch of one."""
         self._gl.make_current()
         arm_m = float(robot.arm_length_m[0])
@@ -104,8 +104,8 @@ class Renderer:
 
     def _add_robot(
         self,
-        robot: QuadrotorParameters,
-        state: QuadrotorState,
+        robot: MultirotorParameters,
+        state: MultirotorState,
         position: np.ndarray,
         arm_m: float,
     ) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.quadrotor import DISTRIBUTIONS, Engine, InitialStates
-from acclimate_sim.quadrotor.distribution import FAMILY, NEEDED
+from acclimate_sim.multirotor import DISTRIBUTIONS, Engine, InitialStates
+from acclimate_sim.multirotor.distribution import FAMILY, NEEDED
 from acclimate_sim.randomization import ParameterSpace, check_family
 
 OBSERVATIONS = ("signals", "flat")
@@ -18,7 +18,7 @@ CONTEXTS = ("hidden", "exposed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuadrotorEnvCfg:
+class MultirotorEnvCfg:
     """Keyword arguments of `gymnasium.make` and `gymnasium.make_vec`.
 
     Attributes:
@@ -52,7 +52,7 @@ class QuadrotorEnvCfg:
             )
 
     @classmethod
-    def from_keywords(cls, keywords: Mapping[str, Any]) -> "QuadrotorEnvCfg":
+    def from_keywords(cls, keywords: Mapping[str, Any]) -> "MultirotorEnvCfg":
         """Build from keyword arguments; raises ConfigError for an unknown one."""
         for name in keywords:
             _choose("setting", name, tuple(f.name for f in fields(cls)))

@@ -7,19 +7,19 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from acclimate_sim.envs.observations import of_env
-from acclimate_sim.envs.vector import QuadrotorVectorEnv
-from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.envs.vector import MultirotorVectorEnv
+from acclimate_sim.multirotor.task import PERIOD_S
 
 
-class QuadrotorEnv(gymnasium.Env):
+class MultirotorEnv(gymnasium.Env):
     """One robot that shall hold the origin; every episode is a fresh one.
 
-    The first environment of a `QuadrotorVectorEnv`, alone: the same seed gives the same flights.
+    The first environment of a `MultirotorVectorEnv`, alone: the same seed gives the same flights.
     Truncation is left to Gymnasium's `TimeLimit`, which `gymnasium.make` puts around it.
 
     Args:
         render_mode: "rgb_array", or none.
-        settings: See `QuadrotorEnvCfg`.
+        settings: See `MultirotorEnvCfg`.
 
     Raises:
         ConfigError: A setting is unknown or impossible.
@@ -28,7 +28,7 @@ class QuadrotorEnv(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1.0 / PERIOD_S)}  # noqa: RUF012 (gymnasium's own form)
 
     def __init__(self, *, render_mode: str | None = None, **settings: Any) -> None:
-        self._robots = QuadrotorVectorEnv(
+        self._robots = MultirotorVectorEnv(
             1,
             render_mode=render_mode,
             max_episode_steps=None,
@@ -43,14 +43,14 @@ class QuadrotorEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin with a fresh robot; see `QuadrotorVectorEnv.reset`."""
+        """Begin with a fresh robot; see `MultirotorVectorEnv.reset`."""
         seed = None if seed is None else int(seed)  # numpy's integers are no seeds to gymnasium
         super().reset(seed=seed)
         observations, infos = self._robots.reset(seed=seed, options=options)
         return of_env(observations, 0), _info(infos)
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Fly one control period of 10 ms; see `QuadrotorVectorEnv.step`."""
+        """Fly one control period of 10 ms; see `MultirotorVectorEnv.step`."""
         observations, reward, terminated, _, infos = self._robots.step(np.asarray(action)[None])
         return of_env(observations, 0), float(reward[0]), bool(terminated[0]), False, _info(infos)
 

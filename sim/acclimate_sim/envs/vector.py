@@ -22,8 +22,8 @@ from acclimate_sim.envs.observations import (
 )
 from acclimate_sim.envs.registration import EPISODE_STEPS
 from acclimate_sim.envs.requests import read_request
-from acclimate_sim.envs.settings import QuadrotorEnvCfg
-from acclimate_sim.quadrotor.task import PERIOD_S
+from acclimate_sim.envs.settings import MultirotorEnvCfg
+from acclimate_sim.multirotor.task import PERIOD_S
 from acclimate_sim.seeds import MAX_SEED
 from acclimate_sim.trees import with_envs
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:  # it needs MuJoCo, which flying does not
     from acclimate_sim.envs.rendering import Renderer
 
 
-class QuadrotorVectorEnv(VectorEnv):
+class MultirotorVectorEnv(VectorEnv):
     """Robots that shall hold the origin, all moved at once; every episode is a fresh robot.
 
-    Rewards and limits are the published ones (`acclimate_sim.quadrotor.task`). `infos` say which
+    Rewards and limits are the published ones (`acclimate_sim.multirotor.task`). `infos` say which
     robot flies: `reset(seed=infos["robot_seed"][i], options={"robot": infos["robot"][i]})` flies
     that of environment i again, in its conditions.
 
@@ -46,7 +46,7 @@ class QuadrotorVectorEnv(VectorEnv):
             observations are then `infos["final_obs"]`) or "Disabled".
         tensors: Take and give torch tensors, without copies, on the device of the environment:
             what is given must not be written to. Else numpy arrays, the caller's own.
-        settings: See `QuadrotorEnvCfg`.
+        settings: See `MultirotorEnvCfg`.
 
     Raises:
         ConfigError: A setting is unknown or impossible.
@@ -66,7 +66,7 @@ class QuadrotorVectorEnv(VectorEnv):
             raise ConfigError(f"{num_envs=} fly nothing. Fix: use 1 or more.")
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"no {render_mode=}. Fix: use 'rgb_array', or leave it out.")
-        self.cfg = QuadrotorEnvCfg.from_keywords(settings)
+        self.cfg = MultirotorEnvCfg.from_keywords(settings)
         self.num_envs, self.render_mode = num_envs, render_mode
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = _autoreset_mode(autoreset_mode)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import QuadrotorParameters, published, sample
+from acclimate_sim.multirotor import MultirotorParameters, published, sample
 from acclimate_sim.robots.arpl import arpl
 from acclimate_sim.robots.crazyflie import crazyflie
 from acclimate_sim.robots.flightmare import flightmare
@@ -20,7 +20,7 @@ from acclimate_sim.seeds import check_seed
 
 RANDOM = "random"
 
-ROBOTS: dict[str, Callable[[], QuadrotorParameters]] = {
+ROBOTS: dict[str, Callable[[], MultirotorParameters]] = {
     "crazyflie": crazyflie,
     "x500": x500,
     "x500_sim": x500_sim,
@@ -33,7 +33,7 @@ ROBOTS: dict[str, Callable[[], QuadrotorParameters]] = {
 }
 
 
-def load_robot(name: str, seed: int = 0) -> QuadrotorParameters:
+def load_robot(name: str, seed: int = 0) -> MultirotorParameters:
     """Build one robot, as a batch of one in float64.
 
     Args:

@@ -4,10 +4,10 @@ Numbers: parameter file published with rl-tools (Eschmann et al. 2025, arXiv 250
 Its JSON export rounds the inertia to 6 decimals; these are the unrounded values.
 """
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters, single_quadrotor
+from acclimate_sim.multirotor.parameters import MultirotorParameters, single_quadrotor
 
 
-def crazyflie() -> QuadrotorParameters:
+def crazyflie() -> MultirotorParameters:
     """Build a batch of one; the numbers' source is in the module's docstring."""
     return single_quadrotor(
         mass_kg=0.0306,

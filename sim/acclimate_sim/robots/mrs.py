@@ -5,13 +5,13 @@ The thrust curve is given per rpm, 0 to 2000, and is a fit: negative below 20 % 
 time constant is published; it is used both ways.
 """
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters, single_quadrotor
+from acclimate_sim.multirotor.parameters import MultirotorParameters, single_quadrotor
 
 MAX_SPEED_RPM = 2000.0
 THRUST_PER_RPM = (-1.76900, 3.83608e-3, 1.32983e-6)
 
 
-def mrs() -> QuadrotorParameters:
+def mrs() -> MultirotorParameters:
     """Build a batch of one; the numbers' source is in the module's docstring."""
     c0, c1, c2 = THRUST_PER_RPM
     return single_quadrotor(

@@ -5,10 +5,10 @@ The thrust curve is a fit and negative below 4 % speed. One motor time constant 
 used both ways.
 """
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters, single_quadrotor
+from acclimate_sim.multirotor.parameters import MultirotorParameters, single_quadrotor
 
 
-def soft() -> QuadrotorParameters:
+def soft() -> MultirotorParameters:
     """Build a batch of one; the numbers' source is in the module's docstring."""
     return single_quadrotor(
         mass_kg=0.97,

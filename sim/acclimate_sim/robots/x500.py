@@ -5,10 +5,10 @@ The file's roll inertia reads `2.1705-2`, a typo for 2.1705e-2: the inverse give
 of the value used here. One motor time constant is published; it is used both ways.
 """
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters, single_quadrotor
+from acclimate_sim.multirotor.parameters import MultirotorParameters, single_quadrotor
 
 
-def x500() -> QuadrotorParameters:
+def x500() -> MultirotorParameters:
     """Build a batch of one; the numbers' source is in the module's docstring."""
     return single_quadrotor(
         mass_kg=2.0,

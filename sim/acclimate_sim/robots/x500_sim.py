@@ -4,10 +4,10 @@ Numbers: parameter file published with rl-tools (Eschmann et al. 2025, arXiv 250
 One motor time constant is published; it is used both ways.
 """
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters, single_quadrotor
+from acclimate_sim.multirotor.parameters import MultirotorParameters, single_quadrotor
 
 
-def x500_sim() -> QuadrotorParameters:
+def x500_sim() -> MultirotorParameters:
     """Build a batch of one; the numbers' source is in the module's docstring."""
     return single_quadrotor(
         mass_kg=2.0,

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
 from acclimate_training.problems.episodes import SITUATIONS, draw_episodes
-from acclimate_training.problems.quadrotor_tracking import Episodes
+from acclimate_training.problems.multirotor_tracking import Episodes
 
 SHARED = 0
 """First key of random numbers that are the same in all processes of a team."""

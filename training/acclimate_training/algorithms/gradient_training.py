@@ -14,13 +14,13 @@ from acclimate_training.algorithms.soap import Soap
 from acclimate_training.algorithms.unroll import make_unroll
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
-from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.problems.quadrotor_tracking import TrackingCost
+from acclimate_training.policies import MultirotorPolicy
+from acclimate_training.problems.multirotor_tracking import TrackingCost
 
 
 def by_gradients(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
     """Train the policy itself; see `acclimate_training.algorithms.gradients`."""
-    policy = QuadrotorPolicy(cfg.policy).to(device)
+    policy = MultirotorPolicy(cfg.policy).to(device)
     optimizer = Soap(policy.parameters(), lr=cfg.learning_rate)
     draw = fresh_episodes(cfg, device, team)
     return Algorithm(
@@ -31,7 +31,7 @@ def by_gradients(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
 
 def gradient_steps(
     cfg: TrainCfg,
-    policy: QuadrotorPolicy,
+    policy: MultirotorPolicy,
     optimizer: torch.optim.Optimizer,
     draw: Draw,
     team: Team,

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from acclimate_sim.fused.row_step import Step
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Disturbances,
     Imperfections,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     advance,
     delayed,
     measure,
@@ -25,15 +25,15 @@ from acclimate_sim.quadrotor import (
 )
 from acclimate_sim.references import Reference
 from acclimate_training.algorithms.unroll import Unroll
-from acclimate_training.policies import QuadrotorPolicy
-from acclimate_training.problems.privileged import privileged
-from acclimate_training.problems.quadrotor_tracking import (
+from acclimate_training.policies import MultirotorPolicy
+from acclimate_training.problems.multirotor_tracking import (
     PERIOD_S,
     Episodes,
     TrackingCost,
     step_cost,
     stop_lost,
 )
+from acclimate_training.problems.privileged import privileged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ class Carry:
         flying: (num_envs,), 1 until a robot is lost.
     """
 
-    state: QuadrotorState
-    reading: QuadrotorState
+    state: MultirotorState
+    reading: MultirotorState
     memory: Tensor
     actions: Tensor
     flying: Tensor
@@ -107,7 +107,7 @@ class Taming:
     max_robot_gradient: float = 1000.0
 
 
-def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
+def make_step(policy: MultirotorPolicy, weights: TrackingCost, taming: Taming) -> Step:
     """Build one differentiable control step: sensors, policy, physics; gives cost and distance.
 
     Robots must not know of each other, nor how many they are: some ways to unroll the step look at
@@ -115,7 +115,7 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) ->
     """
 
     def control_step(
-        robots: QuadrotorParameters,
+        robots: MultirotorParameters,
         imperfections: Imperfections,
         share: Tensor,
         carry: Carry,
@@ -143,7 +143,7 @@ def make_step(policy: QuadrotorPolicy, weights: TrackingCost, taming: Taming) ->
 
 
 def fly(
-    policy: QuadrotorPolicy, unroll: Unroll, episodes: Episodes, weights: TrackingCost
+    policy: MultirotorPolicy, unroll: Unroll, episodes: Episodes, weights: TrackingCost
 ) -> Rollout:
     """Fly all episodes to their end; `unroll` repeats the step of `make_step`."""
     carry, (costs, distances) = unroll(
@@ -158,14 +158,14 @@ def fly(
     )
 
 
-def constants(episodes: Episodes) -> tuple[QuadrotorParameters, Imperfections, Tensor]:
+def constants(episodes: Episodes) -> tuple[MultirotorParameters, Imperfections, Tensor]:
     """What does not change during a flight: robots, imperfections, shares (num_envs,) in a mean."""
     robots = episodes.robots
     share = torch.full_like(robots.mass_kg, 1.0 / len(robots))
     return robots, episodes.imperfections, share
 
 
-def take_off(policy: QuadrotorPolicy, episodes: Episodes) -> Carry:
+def take_off(policy: MultirotorPolicy, episodes: Episodes) -> Carry:
     """The carry before the first step: what the motors do was commanded since long ago."""
     start = episodes.start
     action = 2.0 * start.motor_speed - 1.0

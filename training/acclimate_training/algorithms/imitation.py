@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from acclimate_sim.fused.row_step import Step
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Imperfections,
-    QuadrotorParameters,
+    MultirotorParameters,
     advance,
     delayed,
     measure,
@@ -23,10 +23,10 @@ from acclimate_sim.quadrotor import (
 from acclimate_sim.references import Reference
 from acclimate_training.algorithms.gradients import Carry, Moment, moments, take_off
 from acclimate_training.algorithms.unroll import Unroll
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policies.teachers import latent_of
+from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost, stop_lost
 from acclimate_training.problems.privileged import privileged
-from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost, stop_lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class Classroom:
         latent_weight: Of the latent's squared error in the loss.
     """
 
-    teacher: QuadrotorPolicy
-    student: QuadrotorPolicy
+    teacher: MultirotorPolicy
+    student: MultirotorPolicy
     teller: nn.Linear | None
     latent_weight: float
 
@@ -110,7 +110,7 @@ def make_lesson_step(room: Classroom) -> Step:
     """
 
     def control_step(
-        robots: QuadrotorParameters,
+        robots: MultirotorParameters,
         imperfections: Imperfections,
         offset: Tensor,
         student_flies: Tensor,

@@ -11,10 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     Imperfections,
-    QuadrotorParameters,
+    MultirotorParameters,
     sample_imperfect,
 )
 from acclimate_sim.trees import steps
@@ -41,10 +41,10 @@ from acclimate_training.algorithms.soap import Soap
 from acclimate_training.algorithms.unroll import make_unroll
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policies.teachers import make_teachers
 from acclimate_training.problems.episodes import SITUATIONS, Situations, episodes_of
-from acclimate_training.problems.quadrotor_tracking import Episodes, TrackingCost
+from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost
 
 ROBOTS, OFFSETS = range(2)
 """Second keys of the random numbers that a team shares."""
@@ -83,7 +83,7 @@ def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
 def make_classroom(cfg: TrainCfg, device: torch.device) -> Classroom:
     """Build teachers and student, untrained."""
     settings = cfg.imitation
-    student = QuadrotorPolicy(cfg.policy).to(device)
+    student = MultirotorPolicy(cfg.policy).to(device)
     teacher = make_teachers(
         cfg.policy,
         width=settings.teacher_width,
@@ -116,7 +116,7 @@ def draw_for(cfg: TrainCfg, device: torch.device, team: Team) -> Draw:
 
 def _fleet(
     cfg: TrainCfg, num_robots: int, num_envs: int
-) -> tuple[QuadrotorParameters, Imperfections]:
+) -> tuple[MultirotorParameters, Imperfections]:
     """A run's known robots, (num_envs,) in float32: equally many of each, side by side."""
     generator = stream(cfg.seed, SHARED, ROBOTS)
     robots, imperfections = sample_imperfect(DISTRIBUTIONS[cfg.space](), num_robots, generator)
@@ -177,7 +177,7 @@ def imitation_steps(
     return iterate
 
 
-def steady_offsets(cfg: TrainCfg, teacher: QuadrotorPolicy, device: torch.device) -> Tensor:
+def steady_offsets(cfg: TrainCfg, teacher: MultirotorPolicy, device: torch.device) -> Tensor:
     """Where each teacher holds its robots instead of at the reference, (num_teachers, 3) in m.
 
     Mean position error over the second half of calm flights without force, lost robots left out

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS, resting
+from acclimate_sim.multirotor import DISTRIBUTIONS, resting
 from acclimate_sim.references import Reference
 from acclimate_sim.trees import steps
 from acclimate_training.algorithms.gradients import (
@@ -22,15 +22,15 @@ from acclimate_training.algorithms.gradients import (
     moments,
     take_off,
 )
-from acclimate_training.policies import QuadrotorPolicy
+from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
-from acclimate_training.problems.quadrotor_tracking import (
+from acclimate_training.problems.multirotor_tracking import (
     LOST_DISTANCE_M,
     TrackingCost,
     step_cost,
 )
+from acclimate_training.problems.privileged import NUM_PRIVILEGED
 
 ORACLE, ROBUST, ADAPTIVE = "oracle", "robust", "adaptive"
 _NO_MEMORY = PolicyCfg(cell="none", width=40, memory_width=28, integrate=False)
@@ -49,7 +49,7 @@ NUM_TEST_ROBOTS, TEST_STEPS = 2048, 500
 TEST_SEED = 2_000_000
 BOOTSTRAPS = 1000
 
-Trainer = Callable[[PolicyCfg], QuadrotorPolicy]
+Trainer = Callable[[PolicyCfg], MultirotorPolicy]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def compare(train: Trainer, progress: Callable[[str], None] = lambda name: None)
     return figures
 
 
-def outcome(policy: QuadrotorPolicy, family: str) -> Outcome:
+def outcome(policy: MultirotorPolicy, family: str) -> Outcome:
     """Fly a policy on the test robots of a family, the same for every policy.
 
     Training charges a lost robot nothing more, for there is nothing left to learn. Here that would

@@ -14,7 +14,7 @@ import numpy as np
 from acclimate_contract import PREVIOUS_ACTION
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.pilots import Pilot, PilotMaker
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 HISTORY_STEPS = round(0.5 / PERIOD_S)
 """How far back the controls of the history look."""

@@ -14,7 +14,7 @@ from acclimate_deploy.files import write_json
 from acclimate_deploy.policy import load_policy
 from acclimate_deploy.provenance import provenance
 from acclimate_sim.engines.table import make_engine
-from acclimate_sim.quadrotor import Engine
+from acclimate_sim.multirotor import Engine
 from acclimate_training.commands import EvaluateCfg
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.figures import intervals, numbers

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from acclimate_sim.quadrotor.task import TERMINATION_REWARD
+from acclimate_sim.multirotor.task import TERMINATION_REWARD
 from acclimate_training.evaluation.flights import Flight
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 LOST_M = 1.0
 FAR_M = 5.0

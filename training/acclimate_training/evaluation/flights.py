@@ -11,12 +11,12 @@ from torch import Tensor
 
 from acclimate_contract import PREVIEW_TIMES_S
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Disturbances,
     Engine,
     Imperfections,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     advance,
     calm,
     delayed,
@@ -25,7 +25,7 @@ from acclimate_sim.quadrotor import (
     signals,
     step,
 )
-from acclimate_sim.quadrotor.task import PERIOD_S, beyond_limits, reward
+from acclimate_sim.multirotor.task import PERIOD_S, beyond_limits, reward
 from acclimate_sim.references import Trajectory
 from acclimate_sim.rotations import tilt
 from acclimate_training.errors import EvaluationError
@@ -100,8 +100,8 @@ class Flight:
 
 def fly(
     pilot: Pilot,
-    robots: QuadrotorParameters,
-    start: QuadrotorState,
+    robots: MultirotorParameters,
+    start: MultirotorState,
     force_n: Tensor,
     trajectory: Trajectory,
     *,
@@ -203,7 +203,7 @@ class _Sensors:
     """Between the robots' true states and what the pilot sees."""
 
     def __init__(
-        self, imperfections: Imperfections, conditions: Conditions, start: QuadrotorState
+        self, imperfections: Imperfections, conditions: Conditions, start: MultirotorState
     ) -> None:
         self._imperfections = imperfections
         self._conditions = conditions
@@ -214,7 +214,7 @@ class _Sensors:
         self._late = late
 
     def seen(
-        self, state: QuadrotorState, trajectory: Trajectory, previous: Tensor, tick: _Tick
+        self, state: MultirotorState, trajectory: Trajectory, previous: Tensor, tick: _Tick
     ) -> dict[str, np.ndarray]:
         """Signals, each (num_envs, *shape) float32."""
         self._readings.append(
@@ -249,13 +249,13 @@ def _parts(now: Disturbances, length_s: float) -> list[Disturbances]:
 
 
 def _advance(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     now: Disturbances,
-    state: QuadrotorState,
+    state: MultirotorState,
     setpoint: Tensor,
     engine: Engine,
-) -> QuadrotorState:
+) -> MultirotorState:
     """One physics step; robots that the engine gives up on are not a number from then on."""
     try:
         return advance(robots, imperfections, now, state, setpoint, engine)

@@ -19,7 +19,7 @@ from acclimate_deploy.report.drawing import (
     new_figure,
     plot_style,
 )
-from acclimate_sim.quadrotor import InitialStates
+from acclimate_sim.multirotor import InitialStates
 from acclimate_training.commands import PlotCfg
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.controls import memory_reset_every, tampered
@@ -32,7 +32,7 @@ from acclimate_training.evaluation.suites.scenario import (
     flown,
     hold_episode,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

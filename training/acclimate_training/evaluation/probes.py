@@ -19,7 +19,7 @@ from acclimate_contract import PREVIOUS_ACTION
 from acclimate_sim.rotations import rotation_matrix
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.pilots import Pilot
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 PROBE_TIMES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 

@@ -1,4 +1,4 @@
-"""The quadrotor policy in its shortest form, for export.
+"""The multirotor policy in its shortest form, for export.
 
 The entries of a rotation matrix are linear in the ten products of the quaternion's entries.
 The first layer is linear too, so its weights fold into weights on the products, and the graph
@@ -13,31 +13,31 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor, nn
 
-from acclimate_training.policies.quadrotor import (
+from acclimate_training.policies.multirotor import (
     BODY_RATE_SCALE_S,
     INTEGRAL_GAIN,
     INTEGRATED_ERROR_M,
     MAX_POSITION_ERROR_M,
     MAX_VELOCITY_ERROR_M_S,
-    QuadrotorPolicy,
+    MultirotorPolicy,
     body_axes,
     optional_features,
     split_memory,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 PAIRS = tuple(combinations_with_replacement(range(4), 2))
 
 
 class FoldedPolicy(nn.Module):
-    """Computes what a `QuadrotorPolicy` computes, with the same signature."""
+    """Computes what a `MultirotorPolicy` computes, with the same signature."""
 
     first: Tensor
     second: Tensor
     slow_far: Tensor
     slow: Tensor
 
-    def __init__(self, policy: QuadrotorPolicy) -> None:
+    def __init__(self, policy: MultirotorPolicy) -> None:
         super().__init__()
         self.cfg, self.cell, self.head = policy.cfg, policy.cell, policy.head
         constant, per_product = rotation_coefficients()
@@ -61,7 +61,7 @@ class FoldedPolicy(nn.Module):
         self.register_buffer("slow_far", (slow / INTEGRATED_ERROR_M**2).repeat(3, 1))
 
     def forward(self, signals: Mapping[str, Tensor], memory: Tensor) -> tuple[Tensor, Tensor]:
-        """One control step; see `QuadrotorPolicy.forward`."""
+        """One control step; see `MultirotorPolicy.forward`."""
         position, velocity = signals["position_error"], signals["linear_velocity_error"]
         quat = signals["orientation"]
         periods = signals["time_step"] / PERIOD_S if self.cfg.time_aware else None

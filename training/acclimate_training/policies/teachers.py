@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from acclimate_training.policies.quadrotor import QuadrotorPolicy
+from acclimate_training.policies.multirotor import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.privileged import NUM_PRIVILEGED
 
@@ -44,7 +44,7 @@ class Bottlenecked(nn.Linear):
 
 def make_teachers(
     student: PolicyCfg, *, width: int, num_teachers: int = 1, latent_width: int = 0
-) -> QuadrotorPolicy:
+) -> MultirotorPolicy:
     """Build teachers of a student, with its optional signals but without memory.
 
     Args:
@@ -62,7 +62,7 @@ def make_teachers(
         width=width,
         memory_width=width,
     )
-    teachers = QuadrotorPolicy(cfg)
+    teachers = MultirotorPolicy(cfg)
     if latent_width:
         encoder = teachers.encoder
         teachers.encoder = Bottlenecked(latent_width, encoder.in_features, encoder.out_features)
@@ -74,7 +74,7 @@ def make_teachers(
     return teachers
 
 
-def latent_of(teacher: QuadrotorPolicy, known: Tensor) -> Tensor:
+def latent_of(teacher: MultirotorPolicy, known: Tensor) -> Tensor:
     """What a teacher with a bottleneck makes of its privileged input (num_envs, latent_width)."""
     assert isinstance(teacher.encoder, Bottlenecked)
     return teacher.encoder.latent(known)

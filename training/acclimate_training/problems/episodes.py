@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from acclimate_contract import PREVIEW_TIMES_S
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Disturbances,
     Imperfections,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     between,
     calm,
     external_force,
@@ -21,7 +21,7 @@ from acclimate_sim.quadrotor import (
 from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.references import Reference, random_smooth
 from acclimate_sim.wind import dryden
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S, Episodes
+from acclimate_training.problems.multirotor_tracking import PERIOD_S, Episodes
 
 ANYHOW = InitialStates(tilt_rad=3.14159, speed_m_s=3.0, body_rate_rad_s=6.0)
 """Thrown into the air: any attitude, up to 5 m/s and 10 rad/s in length."""
@@ -88,7 +88,7 @@ def draw_episodes(
 
 
 def episodes_of(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     situations: Situations,
     num_steps: int,
@@ -133,7 +133,9 @@ class _Draw:
         return (self.uniform(0.0, 1.0) < share).float()
 
 
-def _draw_start(robots: QuadrotorParameters, situations: Situations, draw: _Draw) -> QuadrotorState:
+def _draw_start(
+    robots: MultirotorParameters, situations: Situations, draw: _Draw
+) -> MultirotorState:
     start = reset(robots, InitialStates(), draw.generator)
     if not situations.anyhow:
         return start
@@ -170,7 +172,7 @@ def _draw_reference(
 
 
 def _draw_disturbances(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     situations: Situations,
     num_steps: int,
@@ -217,7 +219,7 @@ def _wind(situations: Situations, num_steps: int, draw: _Draw) -> Tensor:
 
 
 def _changes(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     situations: Situations,
     happening: Disturbances,

@@ -3,22 +3,22 @@
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     GRAVITY_M_S2,
     Disturbances,
     Imperfections,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
 )
 
 NUM_PRIVILEGED = 41
 
 
 def privileged(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     now: Disturbances,
-    state: QuadrotorState,
+    state: MultirotorState,
     actions: Tensor,
 ) -> Tensor:
     """The true robot and what happens to it (num_envs, 41), each of order one.

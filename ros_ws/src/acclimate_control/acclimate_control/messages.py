@@ -15,7 +15,7 @@ from std_msgs.msg import Float32MultiArray, MultiArrayDimension, MultiArrayLayou
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 
 from acclimate_contract import ContractError
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_deploy.reference_trajectory import ReferenceTrajectory
 from acclimate_deploy.rotations import from_heading, heading, rotate, rotate_inverse
 
@@ -35,12 +35,12 @@ def to_stamp(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
-def state_from(message: Odometry) -> QuadrotorState:
-    """State of a quadrotor; the twist of an Odometry is in the body frame (REP-105)."""
+def state_from(message: Odometry) -> MultirotorState:
+    """State of a multirotor; the twist of an Odometry is in the body frame (REP-105)."""
     pose, twist = message.pose.pose, message.twist.twist
     q = pose.orientation
     orientation = np.array([q.w, q.x, q.y, q.z])
-    return QuadrotorState(
+    return MultirotorState(
         position=np.array([pose.position.x, pose.position.y, pose.position.z]),
         orientation=orientation,
         linear_velocity=rotate(
@@ -51,7 +51,7 @@ def state_from(message: Odometry) -> QuadrotorState:
     )
 
 
-def to_odometry(state: QuadrotorState, stamp: Time) -> Odometry:
+def to_odometry(state: MultirotorState, stamp: Time) -> Odometry:
     """Inverse of `state_from`."""
     message = Odometry()
     message.header.stamp = stamp

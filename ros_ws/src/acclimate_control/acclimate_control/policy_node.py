@@ -34,8 +34,8 @@ from acclimate_control.node_life import ManagedNode, run
 from acclimate_control.parameters import declare
 from acclimate_control.timing import TimingWindow
 from acclimate_deploy.commanded_reference import CommandedReference
+from acclimate_deploy.multirotor_signals import MultirotorState, SignalBuilder
 from acclimate_deploy.policy import Policy, golden_difference, load_policy
-from acclimate_deploy.quadrotor_signals import QuadrotorState, SignalBuilder
 from acclimate_deploy.runtime import PolicyRuntime
 
 CLOCK_RESET_S = 1.0
@@ -191,7 +191,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
         self._last_stamp_s = stamp_s
         return dt_s
 
-    def _on_bad_action(self, state: QuadrotorState) -> None:
+    def _on_bad_action(self, state: MultirotorState) -> None:
         """Say nothing rather than nonsense: the safety node trips on silence."""
         if all(map(np.all, map(np.isfinite, _vectors(state)))):
             self._faulty = True
@@ -290,7 +290,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
         return self.get_clock().now().nanoseconds * 1e-9
 
 
-def _vectors(state: QuadrotorState) -> tuple[np.ndarray, ...]:
+def _vectors(state: MultirotorState) -> tuple[np.ndarray, ...]:
     return (
         state.position,
         state.orientation,

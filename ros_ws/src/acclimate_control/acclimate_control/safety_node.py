@@ -25,13 +25,13 @@ from acclimate_control import topics
 from acclimate_control.messages import MotorNames, diagnostic, stamp_s, state_from
 from acclimate_control.node_life import ManagedNode, run
 from acclimate_control.parameters import declare, declare_dataclass
-from acclimate_deploy.quadrotor_signals import QuadrotorState
+from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import (
     SAFE_COMMAND,
     Decision,
     Inputs,
     Mode,
-    QuadrotorLimits,
+    MultirotorLimits,
     Request,
     SupervisorState,
     decide,
@@ -59,7 +59,7 @@ class SafetyNode(ManagedNode, Node):
         Node.__init__(self, "safety_node", **node_options)
         self._declare_parameters()
         self._supervisor = SupervisorState()
-        self._odometry: QuadrotorState | None = None
+        self._odometry: MultirotorState | None = None
         self._command: np.ndarray | None = None
         self._command_stamp = Time()
         self._command_problem = ""
@@ -87,7 +87,7 @@ class SafetyNode(ManagedNode, Node):
         )
         self._motors_in = MotorNames(QUADROTOR.action.channels)
         self._motors_out = MotorNames(QUADROTOR.action.channels, names)
-        self._limits = declare_dataclass(self, "limits", QuadrotorLimits())
+        self._limits = declare_dataclass(self, "limits", MultirotorLimits())
 
     def begin(self) -> None:
         """Start the timers; time that jumps must not stop them."""

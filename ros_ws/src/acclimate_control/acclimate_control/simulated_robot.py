@@ -22,8 +22,8 @@ from acclimate_control.messages import MotorNames, diagnostic, text, to_odometry
 from acclimate_control.node_life import ManagedNode, run
 from acclimate_control.pacing import Pacer, StampClock
 from acclimate_control.parameters import declare
-from acclimate_deploy.quadrotor_signals import QuadrotorState
-from acclimate_sim.engines.mujoco_quadrotor import MujocoQuadrotor
+from acclimate_deploy.multirotor_signals import MultirotorState
+from acclimate_sim.engines.mujoco_multirotor import MujocoMultirotor
 from acclimate_sim.robots import load_robot
 
 MOTORS_OFF = QUADROTOR.action.low
@@ -76,7 +76,7 @@ class SimulatedRobot(ManagedNode, Node):
 
     def _make_robot(self) -> None:
         self._robot = load_robot(self._name, seed=self._seed)
-        self._engine = MujocoQuadrotor(self._robot)
+        self._engine = MujocoMultirotor(self._robot)
         self._mass_kg = float(self._robot.mass_kg[0])
         self._weight_n = self._engine.weight_n
 
@@ -103,9 +103,9 @@ class SimulatedRobot(ManagedNode, Node):
             stamp = to_stamp(self._stamps.stamp_ns(self._pacer.stamp_s))
             self._odometry.publish(to_odometry(self._state(), stamp))
 
-    def _state(self) -> QuadrotorState:
+    def _state(self) -> MultirotorState:
         engine = self._engine
-        return QuadrotorState(
+        return MultirotorState(
             position=engine.position,
             orientation=engine.orientation,
             linear_velocity=engine.linear_velocity,

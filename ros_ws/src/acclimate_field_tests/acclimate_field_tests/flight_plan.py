@@ -10,7 +10,7 @@ from math import cos, pi, sin, sqrt
 import numpy as np
 
 from acclimate_contract import ConfigError
-from acclimate_deploy.quadrotor_signals import Reference
+from acclimate_deploy.multirotor_signals import Reference
 
 MIN_DURATION_S = 8.0
 MAX_DURATION_S = 600.0

@@ -28,7 +28,7 @@ from acclimate_control import topics
 from acclimate_control.messages import state_from, text, to_reference, to_trajectory
 from acclimate_control.node_life import INTERRUPTED, ManagedNode, run
 from acclimate_control.parameters import declare
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference
 from acclimate_deploy.rotations import heading
 from acclimate_field_tests.flight_plan import LAND, Descent, FlightPlan, check_duration
 from acclimate_field_tests.touchdown import TouchdownDetector
@@ -74,7 +74,7 @@ class FlightTest(ManagedNode, Node):
         self._stage = Stage.WAITING
         self._interrupted = False
         self._odometry: Odometry | None = None
-        self._state: QuadrotorState | None = None
+        self._state: MultirotorState | None = None
         self._odometry_came_s = -np.inf
         self._steady_since_s = np.inf
         self._policy_ready = False
@@ -343,7 +343,7 @@ class Request:
         self._future.add_done_callback(lambda future: on_answer(future.result()))
 
 
-def _standing_at(state: QuadrotorState) -> Reference:
+def _standing_at(state: MultirotorState) -> Reference:
     """Reference that stays where the robot is."""
     return Reference(
         position=state.position.copy(),

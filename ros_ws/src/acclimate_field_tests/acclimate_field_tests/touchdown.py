@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acclimate_deploy.quadrotor_signals import QuadrotorState
+from acclimate_deploy.multirotor_signals import MultirotorState
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class TouchdownDetector:
     dwell_s: float = 0.3
     _since_s: float | None = None
 
-    def update(self, state: QuadrotorState) -> bool:
+    def update(self, state: MultirotorState) -> bool:
         """Take one state; true once the robot has landed."""
         low = float(state.position[2]) - self.floor_m <= self.height_m
         still = float(np.linalg.norm(state.linear_velocity)) <= self.speed_m_s

@@ -1,4 +1,4 @@
-"""Quadrotors in Isaac Gym, and a working fake of its tensor API to try that without it.
+"""Multirotors in Isaac Gym, and a working fake of its tensor API to try that without it.
 
 The adapter has never run on the closed binary: it was written against the published signatures,
 documentation and tasks, and is tested over the fake only.

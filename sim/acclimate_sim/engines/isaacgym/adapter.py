@@ -1,4 +1,4 @@
-"""An engine that moves quadrotors through Isaac Gym; it has never run on the closed binary.
+"""An engine that moves multirotors through Isaac Gym; it has never run on the closed binary.
 
 Isaac Gym moves rigid bodies; motors, their thrust and its lever arms are ours. One physics step is
 one call of `simulate`, before which forces are set anew: what happens to them between the substeps
@@ -19,8 +19,8 @@ from acclimate_sim.engines.isaacgym.binding import Binding
 from acclimate_sim.engines.isaacgym.root_states import from_root, packed, to_body, to_root, unpacked
 from acclimate_sim.engines.isaacgym.rotors import Rotors
 from acclimate_sim.engines.isaacgym.scene import Scene, build_scene
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +65,15 @@ class IsaacGymEngine:
 
     def __call__(
         self,
-        parameters: QuadrotorParameters,
-        state: QuadrotorState,
+        parameters: MultirotorParameters,
+        state: MultirotorState,
         action: Tensor,
         dt_s: float | Tensor,
         *,
         external_force_n: Tensor | None = None,
         external_torque_nm: Tensor | None = None,
-    ) -> QuadrotorState:
-        """Advance every robot by one control period; see `quadrotor.step`.
+    ) -> MultirotorState:
+        """Advance every robot by one control period; see `multirotor.step`.
 
         Raises:
             ConfigError: Other robots, masses, inertias or another period than in the first call,
@@ -110,7 +110,7 @@ class IsaacGymEngine:
         self._binding = self._scene = self._returned = None
 
     def _bound(
-        self, parameters: QuadrotorParameters, dt_s: float | Tensor
+        self, parameters: MultirotorParameters, dt_s: float | Tensor
     ) -> tuple[Scene, Binding]:
         """The sim and what it was built for; built in the first call."""
         if self._scene is None or self._binding is None:
@@ -124,7 +124,7 @@ class IsaacGymEngine:
             )
         return self._scene, self._binding
 
-    def _place(self, scene: Scene, state: QuadrotorState) -> None:
+    def _place(self, scene: Scene, state: MultirotorState) -> None:
         """Move the robots that are not where the last call left them."""
         rows = packed(state)
         if self._returned is None:
@@ -163,7 +163,7 @@ def load(cfg: IsaacGymCfg | None = None) -> IsaacGymEngine:
 
 
 def _refuse_gradients(
-    parameters: QuadrotorParameters, state: QuadrotorState, *inputs: Tensor | None
+    parameters: MultirotorParameters, state: MultirotorState, *inputs: Tensor | None
 ) -> None:
     numbers = (*vars(parameters).values(), *vars(state).values(), *inputs)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in numbers):

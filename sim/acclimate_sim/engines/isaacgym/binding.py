@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 REBUILD = "Fix: keep it, or close() the engine so that the next call builds another sim"
 SAME_DT = 1e-6
@@ -29,7 +29,7 @@ class Binding:
     dt_s: float
 
     @classmethod
-    def of(cls, robots: QuadrotorParameters, dt_s: float | Tensor) -> "Binding":
+    def of(cls, robots: MultirotorParameters, dt_s: float | Tensor) -> "Binding":
         """Bind to robots and to their control period, a number or (num_envs,) equal ones.
 
         Raises:
@@ -51,7 +51,7 @@ class Binding:
         )
 
     def check(
-        self, robots: QuadrotorParameters, state: QuadrotorState, dt_s: float | Tensor
+        self, robots: MultirotorParameters, state: MultirotorState, dt_s: float | Tensor
     ) -> None:
         """Refuse what the sim was not built for.
 

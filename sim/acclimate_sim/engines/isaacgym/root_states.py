@@ -7,20 +7,20 @@ root states have quaternions x y z w and rates in the world. Motors are in neith
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.state import MultirotorState
 from acclimate_sim.rotations import rotation_matrix
 
 
-def packed(state: QuadrotorState) -> Tensor:
+def packed(state: MultirotorState) -> Tensor:
     """Our rows (num_envs, 13) of a state."""
     return torch.cat(
         (state.position, state.orientation, state.linear_velocity, state.angular_velocity), dim=-1
     )
 
 
-def unpacked(rows: Tensor, motor_speed: Tensor) -> QuadrotorState:
+def unpacked(rows: Tensor, motor_speed: Tensor) -> MultirotorState:
     """State of our rows (num_envs, 13) and motor speeds (num_envs, 4)."""
-    return QuadrotorState(
+    return MultirotorState(
         position=rows[:, :3],
         orientation=rows[:, 3:7],
         linear_velocity=rows[:, 7:10],

@@ -1,11 +1,11 @@
-"""The motors of a batch of quadrotors over the physics steps of one control period."""
+"""The motors of a batch of multirotors over the physics steps of one control period."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import MOTOR_SPIN, QuadrotorParameters
+from acclimate_sim.multirotor.parameters import MOTOR_SPIN, MultirotorParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Rotors:
 
     @classmethod
     def spinning(
-        cls, robots: QuadrotorParameters, speed: Tensor, action: Tensor, timestep_s: float
+        cls, robots: MultirotorParameters, speed: Tensor, action: Tensor, timestep_s: float
     ) -> "Rotors":
         """Start from motor speeds (num_envs, 4) towards an action (num_envs, 4) in [-1, 1].
 
@@ -64,7 +64,7 @@ class Rotors:
         return force, torque
 
 
-def _allocation(robots: QuadrotorParameters) -> Tensor:
+def _allocation(robots: MultirotorParameters) -> Tensor:
     axis = robots.motor_axis
     arm = torch.nn.functional.pad(robots.motor_position_m, (0, 1))  # motors lie in the plane z = 0
     reaction = torch.tensor(MOTOR_SPIN).to(axis) * robots.torque_coefficient_m

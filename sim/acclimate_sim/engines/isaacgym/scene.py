@@ -1,4 +1,4 @@
-"""A sim of Isaac Gym with one quadrotor in each env."""
+"""A sim of Isaac Gym with one multirotor in each env."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MultirotorParameters
 
 BOX_M = (0.2, 0.2, 0.05)
 """Shape of every robot: nothing can touch it, and its mass and inertia are replaced."""
@@ -85,7 +85,7 @@ class Scene:
 def build_scene(
     gymapi: ModuleType,
     gymtorch: ModuleType,
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     *,
     timestep_s: float,
     gpu_index: int | None,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate_sim.quadrotor import GRAVITY_M_S2, Disturbances, calm, resting
+from acclimate_sim.multirotor import GRAVITY_M_S2, Disturbances, calm, resting
 from acclimate_sim.references import figure_eight, hover
 from acclimate_training.evaluation.figures import (
     Figure,
@@ -34,7 +34,7 @@ from acclimate_training.evaluation.suites.scenario import (
     draw_fleet,
     flown,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 CHANGE_S, END_S = 4.0, 9.0
 CHANGE_STEP, NUM_STEPS = round(CHANGE_S / PERIOD_S), round(END_S / PERIOD_S)

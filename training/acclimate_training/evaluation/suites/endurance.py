@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate_sim.quadrotor import external_force, resting
+from acclimate_sim.multirotor import external_force, resting
 from acclimate_sim.references import figure_eight, hover
 from acclimate_training.evaluation.figures import (
     Figure,
@@ -29,7 +29,7 @@ from acclimate_training.evaluation.suites.scenario import (
     draw_fleet,
     flown,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 EARLY_S = HOLD_STEPS * PERIOD_S
 """Robots have arrived by then: where RAPTOR's episodes end."""

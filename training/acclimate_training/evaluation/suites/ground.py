@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from acclimate_sim.quadrotor import InitialStates, concatenate, perfect, reset
+from acclimate_sim.multirotor import InitialStates, concatenate, perfect, reset
 from acclimate_sim.robots import ROBOTS as PLATFORM_NAMES
 from acclimate_sim.robots import load_robot
 from acclimate_training.evaluation.figures import by_band, hold, tracking

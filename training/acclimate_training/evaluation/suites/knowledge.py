@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate_sim.quadrotor import external_force
+from acclimate_sim.multirotor import external_force
 from acclimate_training.evaluation.figures import lost
 from acclimate_training.evaluation.probes import PROBE_TIMES_S, PROBES, Recorder, probe
 from acclimate_training.evaluation.suites.scenario import (

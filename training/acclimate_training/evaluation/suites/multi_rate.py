@@ -12,7 +12,7 @@ import numpy as np
 
 from acclimate_contract import PREVIOUS_ACTION, TIME_STEP
 from acclimate_training.evaluation.pilots import Pilot
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 
 class Clock(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate_sim.quadrotor import Disturbances, calm
+from acclimate_sim.multirotor import Disturbances, calm
 from acclimate_training.evaluation.figures import (
     Figure,
     episode_return,
@@ -38,7 +38,7 @@ from acclimate_training.evaluation.suites.scenario import (
     flown,
     hold_episode,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 RATES_HZ = (50, 71, 100, 125, 200, 250, 333, 500)
 LARGEST_REWARD = 1.5

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.evaluation.figures import (
     Figure,
     away_at_the_end,

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     Disturbances,
     Engine,
     Imperfections,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     calm,
     external_force,
     reset,
@@ -22,13 +22,13 @@ from acclimate_sim.quadrotor import (
     sample_imperfect,
     step,
 )
-from acclimate_sim.quadrotor.task import max_distance_m
+from acclimate_sim.multirotor.task import max_distance_m
 from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.references import Trajectory, figure_eight, hover
 from acclimate_training.evaluation.flights import Conditions, Flight, fly
 from acclimate_training.evaluation.pilots import Pilot, PilotMaker
 from acclimate_training.evaluation.suites.multi_rate import Clock, nearest_to_the_period
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 HOLD_STEPS = 500
 """RAPTOR's episodes: five seconds."""
@@ -83,7 +83,7 @@ Suite = Callable[[Contestant, SuiteCfg, Progress], dict[str, Any]]
 class Fleet:
     """Robots with what is wrong with them, in float32, and what moves them."""
 
-    robots: QuadrotorParameters
+    robots: MultirotorParameters
     imperfections: Imperfections
     engine: Engine = step
 
@@ -127,7 +127,7 @@ class Episode:
         conditions: What is not plain about it; imperfections and engine are the fleet's.
     """
 
-    start: QuadrotorState
+    start: MultirotorState
     trajectory: Trajectory
     force_n: Tensor
     num_steps: int

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from acclimate_sim.quadrotor import DISTRIBUTIONS, Disturbances
-from acclimate_sim.quadrotor.distribution import NOISE_STD, ROTOR_RADIUS
+from acclimate_sim.multirotor import DISTRIBUTIONS, Disturbances
+from acclimate_sim.multirotor.distribution import NOISE_STD, ROTOR_RADIUS
 from acclimate_sim.randomization import Distribution, LogUniform, ParameterSpace, Uniform
 from acclimate_sim.wind import dryden
 from acclimate_training.evaluation.figures import Figure, hold, tracking
@@ -32,7 +32,7 @@ from acclimate_training.evaluation.suites.scenario import (
     happening,
     hold_episode,
 )
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 FIGURE_EIGHT_PERIOD_S = 5.5
 WIND_HEIGHT_M = 10.0

@@ -1,4 +1,4 @@
-"""One quadrotor in MuJoCo, standing on a floor: another engine than policies are trained in."""
+"""One multirotor in MuJoCo, standing on a floor: another engine than policies are trained in."""
 
 # pyright: reportAttributeAccessIssue=false
 # (MuJoCo's bindings come without type information.)
@@ -22,8 +22,8 @@ from acclimate_sim.engines.mujoco_model import (
     standing_height_m,
     write,
 )
-from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 SETTLING_S = 0.5
 FATAL_WARNINGS = {
@@ -33,7 +33,7 @@ FATAL_WARNINGS = {
 }
 
 
-class MujocoQuadrotor:
+class MujocoMultirotor:
     """One robot, stepped by MuJoCo's Runge-Kutta method.
 
     Linear motion and body rates are of fourth order in the step. Orientation is of second order
@@ -56,14 +56,14 @@ class MujocoQuadrotor:
 
     def __init__(
         self,
-        parameters: QuadrotorParameters,
+        parameters: MultirotorParameters,
         timestep_s: float = MAX_TIMESTEP_S,
         *,
         free_flight: bool = False,
     ) -> None:
         if len(parameters) != 1:
             raise ConfigError(
-                f"MujocoQuadrotor steps one robot and got {len(parameters)}. "
+                f"MujocoMultirotor steps one robot and got {len(parameters)}. "
                 "Fix: pass parameters[i : i + 1]."
             )
         check_timestep(timestep_s)
@@ -79,7 +79,7 @@ class MujocoQuadrotor:
             self._floor_offset_m = self._settled_height_m(standing_height_m(parameters))
         self.reset()
 
-    def reset(self, state: QuadrotorState | None = None) -> None:
+    def reset(self, state: MultirotorState | None = None) -> None:
         """Go back to time zero without payload or force.
 
         Args:
@@ -178,7 +178,7 @@ class MujocoQuadrotor:
         """Weight with payload."""
         return float(self._model.body_mass[ROBOT]) * GRAVITY_M_S2
 
-    def _place(self, state: QuadrotorState) -> None:
+    def _place(self, state: MultirotorState) -> None:
         """Take over a state of the analytic engine, a batch of one."""
         if len(state) != 1:
             raise ConfigError(

@@ -10,11 +10,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.disturbances import Disturbances
-from acclimate_sim.quadrotor.dynamics import Engine, step
-from acclimate_sim.quadrotor.imperfections import Imperfections
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.disturbances import Disturbances
+from acclimate_sim.multirotor.dynamics import Engine, step
+from acclimate_sim.multirotor.imperfections import Imperfections
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 from acclimate_sim.rotations import body_z, quat_multiply
 
 NEAREST_GROUND = 0.5
@@ -22,8 +22,8 @@ NEAREST_GROUND = 0.5
 
 
 def measure(
-    imperfections: Imperfections, now: Disturbances, state: QuadrotorState, last: QuadrotorState
-) -> QuadrotorState:
+    imperfections: Imperfections, now: Disturbances, state: MultirotorState, last: MultirotorState
+) -> MultirotorState:
     """What the sensors say: the truth with bias and noise, or the last reading on a dropout.
 
     The motors' speed is passed on as it is; policies do not see it.
@@ -34,7 +34,7 @@ def measure(
     half = torch.cat((torch.ones_like(turn[:, :1]), 0.5 * turn), dim=-1)
     orientation = torch.nn.functional.normalize(quat_multiply(half, state.orientation), dim=-1)
     held = now.dropout.unsqueeze(-1)
-    return QuadrotorState(
+    return MultirotorState(
         position=torch.lerp(state.position + position, last.position, held),
         orientation=torch.lerp(orientation, last.orientation, held),
         linear_velocity=torch.lerp(state.linear_velocity + velocity, last.linear_velocity, held),
@@ -65,13 +65,13 @@ def delayed(imperfections: Imperfections, now: Disturbances, actions: Tensor) ->
 
 
 def advance(
-    robots: QuadrotorParameters,
+    robots: MultirotorParameters,
     imperfections: Imperfections,
     now: Disturbances,
-    state: QuadrotorState,
+    state: MultirotorState,
     setpoint: Tensor,
     engine: Engine = step,
-) -> QuadrotorState:
+) -> MultirotorState:
     """Move every robot through one step with what reaches its motors, (num_envs, 4).
 
     Air, ground effect, battery and payload are the same in every engine.
@@ -87,7 +87,7 @@ def advance(
     return engine(changed, state, setpoint, now.time_step_s, external_force_n=force)
 
 
-def _lift(imperfections: Imperfections, state: QuadrotorState) -> Tensor:
+def _lift(imperfections: Imperfections, state: MultirotorState) -> Tensor:
     """Factor on all thrusts (num_envs, 1) from the battery and the ground.
 
     Current grows with the cube of the motor speed and thrust with the square of the voltage.
@@ -101,7 +101,7 @@ def _lift(imperfections: Imperfections, state: QuadrotorState) -> Tensor:
     return (battery * ground).unsqueeze(-1)
 
 
-def _drag(imperfections: Imperfections, now: Disturbances, state: QuadrotorState) -> Tensor:
+def _drag(imperfections: Imperfections, now: Disturbances, state: MultirotorState) -> Tensor:
     """Acceleration (num_envs, 3) by the air, world frame."""
     through_air = state.linear_velocity - now.wind_m_s
     speed = torch.sqrt(through_air.square().sum(-1, keepdim=True) + 1e-6)

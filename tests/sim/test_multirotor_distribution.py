@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
-    QuadrotorParameters,
+    MultirotorParameters,
     published,
     sample,
     widened,
@@ -17,7 +17,7 @@ from acclimate_sim.quadrotor import (
 # The 5, 50 and 95 % quantiles of the 1000 robots that the published policy was trained on
 # (Eschmann et al. 2025, arXiv 2509.11481: released code, seed 0), and half of their last digit.
 PUBLISHED_ROBOTS = 1000
-QUANTILES: dict[str, tuple[Callable[[QuadrotorParameters], Tensor], tuple, float]] = {
+QUANTILES: dict[str, tuple[Callable[[MultirotorParameters], Tensor], tuple, float]] = {
     "thrust to weight": (lambda r: r.thrust_to_weight, (1.70, 3.32, 4.83), 0.005),
     "mass": (lambda r: r.mass_kg, (0.045, 1.01, 4.47), 0.0005),
     "arm length": (lambda r: r.arm_length_m, (0.041, 0.115, 0.197), 0.0005),
@@ -31,12 +31,12 @@ QUANTILES: dict[str, tuple[Callable[[QuadrotorParameters], Tensor], tuple, float
 
 
 @pytest.fixture(scope="module")
-def robots() -> QuadrotorParameters:
+def robots() -> MultirotorParameters:
     return sample(published(), 100_000, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("quantity", QUANTILES)
-def test_quantiles_are_the_published_ones(quantity: str, robots: QuadrotorParameters) -> None:
+def test_quantiles_are_the_published_ones(quantity: str, robots: MultirotorParameters) -> None:
     """Their q-quantile has rank q in our draws, up to three standard errors of their 1000."""
     of, published_values, rounding = QUANTILES[quantity]
     values = of(robots)
@@ -46,7 +46,7 @@ def test_quantiles_are_the_published_ones(quantity: str, robots: QuadrotorParame
         assert (values < value + rounding).double().mean() > q - error
 
 
-def test_bounds_of_the_rules(robots: QuadrotorParameters) -> None:
+def test_bounds_of_the_rules(robots: MultirotorParameters) -> None:
     for values, low, high in (
         (robots.thrust_to_weight, 1.5, 5.0),
         (robots.mass_kg, 0.02, 5.0),
@@ -60,14 +60,14 @@ def test_bounds_of_the_rules(robots: QuadrotorParameters) -> None:
         assert high - 0.001 * span < values.max() <= high * (1 + 1e-9)
 
 
-def test_arm_deviates_from_a_scaled_crazyflie(robots: QuadrotorParameters) -> None:
+def test_arm_deviates_from_a_scaled_crazyflie(robots: MultirotorParameters) -> None:
     """Mean and spread of the factor over the published robots: 0.92 +- 0.08."""
     factor = robots.arm_length_m / (0.0396 * (robots.mass_kg / 0.0306) ** (1 / 3))
     assert factor.mean().item() == pytest.approx(0.92, abs=0.0076)  # 3 standard errors
     assert factor.std().item() == pytest.approx(0.08, abs=0.01)
 
 
-def test_proportions(robots: QuadrotorParameters) -> None:
+def test_proportions(robots: MultirotorParameters) -> None:
     jx, jy, jz = robots.inertia_kg_m2.unbind(-1)
     assert torch.allclose(jy / jx, torch.full_like(jx, 1.0242))
     assert torch.allclose(jz / jx, torch.full_like(jx, 1.8541))

@@ -1,20 +1,20 @@
-"""The signals a quadrotor produces for a policy, as the contract names them."""
+"""The signals a multirotor produces for a policy, as the contract names them."""
 
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.state import MultirotorState
 from acclimate_sim.references import Reference
 
 
 def signals(
-    state: QuadrotorState,
+    state: MultirotorState,
     reference: Reference,
     previous_action: Tensor,
     dt_s: float | Tensor,
     preview: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Fill the quadrotor vocabulary; every value is (num_envs, *signal shape) in SI units.
+    """Fill the multirotor vocabulary; every value is (num_envs, *signal shape) in SI units.
 
     Args:
         state: What the sensors say.

@@ -10,8 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.imperfections import Imperfections, perfect
-from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, QuadrotorParameters
+from acclimate_sim.multirotor.imperfections import Imperfections, perfect
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MultirotorParameters
 from acclimate_sim.randomization import (
     Constant,
     LogUniform,
@@ -262,7 +262,7 @@ FAMILY = diverse()
 NEEDED = tuple(parameter.name for parameter in published().parameters)
 
 
-def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
+def build(draws: dict[str, Tensor]) -> MultirotorParameters:
     """Turn draws of a quadrotor space, each (n,), into the robots they describe, in float64."""
     mass = draws["size"] ** 3
     max_thrust = draws["thrust_to_weight"] * mass * GRAVITY_M_S2
@@ -274,7 +274,7 @@ def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
     curve = torch.stack((c0, c1, 1 - c0 - c1), dim=-1) * (max_thrust / 4).unsqueeze(-1)
     corners = arm.new_tensor([(1, -1), (-1, -1), (-1, 1), (1, 1)]) / 2**0.5
     surplus = (draws["thrust_to_weight"] - 1) * draws["thrust_to_weight"] * mass / 3
-    return QuadrotorParameters(
+    return MultirotorParameters(
         mass_kg=mass,
         inertia_kg_m2=roll_inertia.unsqueeze(-1) * arm.new_tensor(INERTIA_RATIOS),
         motor_position_m=arm[:, None, None] * (corners - _offset(draws, arm)),
@@ -287,7 +287,7 @@ def build(draws: dict[str, Tensor]) -> QuadrotorParameters:
     )
 
 
-def build_imperfections(draws: dict[str, Tensor], robots: QuadrotorParameters) -> Imperfections:
+def build_imperfections(draws: dict[str, Tensor], robots: MultirotorParameters) -> Imperfections:
     """What the same draws say about latency, air, battery and sensors; the rest is perfect."""
     severity = _severity(draws, robots.mass_kg)
 
@@ -341,7 +341,7 @@ def _offset(draws: dict[str, Tensor], like: Tensor) -> Tensor:
     return (_severity(draws, like).unsqueeze(-1) * drawn).unsqueeze(1)
 
 
-def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> QuadrotorParameters:
+def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> MultirotorParameters:
     """Draw `n` quadrotors of a space, in float64 on the generator's device.
 
     Raises:
@@ -353,7 +353,7 @@ def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> Quadrot
 
 def sample_imperfect(
     space: ParameterSpace, n: int, generator: torch.Generator
-) -> tuple[QuadrotorParameters, Imperfections]:
+) -> tuple[MultirotorParameters, Imperfections]:
     """Draw `n` quadrotors with their imperfections; otherwise as `sample`."""
     check_family(space, FAMILY, NEEDED)
     draws = space.sample(n, generator)

@@ -5,16 +5,16 @@ from hypothesis import strategies as st
 
 from acclimate_contract import QUADROTOR, ContractError
 from acclimate_deploy import rotations
-from acclimate_deploy.quadrotor_signals import QuadrotorState, Reference, SignalBuilder
+from acclimate_deploy.multirotor_signals import MultirotorState, Reference, SignalBuilder
 
 ROUNDING = 2e-6  # float32 of values up to 10
 RNG = np.random.default_rng(0)
 
 
-def a_state(seed: int = 0) -> QuadrotorState:
+def a_state(seed: int = 0) -> MultirotorState:
     rng = np.random.default_rng(seed)
     quat = rng.normal(size=4)
-    return QuadrotorState(
+    return MultirotorState(
         position=rng.normal(size=3),
         orientation=quat / np.linalg.norm(quat),
         linear_velocity=rng.normal(size=3),
@@ -23,7 +23,7 @@ def a_state(seed: int = 0) -> QuadrotorState:
     )
 
 
-def fill(state: QuadrotorState, reference: Reference) -> dict[str, np.ndarray]:
+def fill(state: MultirotorState, reference: Reference) -> dict[str, np.ndarray]:
     return SignalBuilder().fill(state, reference, np.zeros(4), 0.01)
 
 
@@ -71,7 +71,7 @@ def test_turning_robot_and_reference_together_changes_nothing(seed: int, angle: 
         preview=np.random.default_rng(seed).normal(size=(4, 3)),
     )
     turn = rotations.from_heading(angle)
-    turned_state = QuadrotorState(
+    turned_state = MultirotorState(
         position=rotations.rotate(turn, state.position),
         orientation=rotations.multiply(turn, state.orientation),
         linear_velocity=rotations.rotate(turn, state.linear_velocity),
@@ -111,7 +111,7 @@ def test_one_attitude_is_one_value(seed: int, angle: float) -> None:
     assert plain[0] >= 0.0
     assert np.linalg.norm(plain) == pytest.approx(1.0, abs=1e-6)
     for factor in (-1.0, 0.995, -1.005):
-        other = QuadrotorState(
+        other = MultirotorState(
             position=state.position,
             orientation=factor * state.orientation,
             linear_velocity=state.linear_velocity,
@@ -124,7 +124,7 @@ def test_one_attitude_is_one_value(seed: int, angle: float) -> None:
 
 @pytest.mark.parametrize("quat", [[0.0] * 4, [np.nan, 0, 0, 0], [np.inf, 0, 0, 0], [1e300] * 4])
 def test_an_orientation_that_is_none_becomes_nan_and_not_level(quat: list[float]) -> None:
-    state = QuadrotorState(
+    state = MultirotorState(
         position=np.zeros(3),
         orientation=np.array(quat),
         linear_velocity=np.zeros(3),
@@ -145,7 +145,7 @@ def test_errors_of_far_positions_keep_their_millimetres() -> None:
     """The difference is taken in float64: at 100 km a float32 position is 8 mm coarse."""
     state = a_state()
     here = state.position + 1e5
-    far = QuadrotorState(
+    far = MultirotorState(
         position=here + 0.001,
         orientation=state.orientation,
         linear_velocity=state.linear_velocity,
@@ -167,7 +167,7 @@ def test_buffers_are_made_once() -> None:
 
 def test_state_refuses_a_wrong_shape() -> None:
     with pytest.raises(ContractError, match=r"orientation has shape \(3,\) and should have \(4,\)"):
-        QuadrotorState(
+        MultirotorState(
             position=np.zeros(3),
             orientation=np.zeros(3),
             linear_velocity=np.zeros(3),

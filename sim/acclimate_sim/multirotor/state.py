@@ -1,4 +1,4 @@
-"""The state of a batch of quadrotors."""
+"""The state of a batch of multirotors."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuadrotorState:
+class MultirotorState:
     """Motion of the body and of its motors; first axis env.
 
     Attributes:
@@ -27,19 +27,19 @@ class QuadrotorState:
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, envs: slice | Tensor) -> "QuadrotorState":
+    def __getitem__(self, envs: slice | Tensor) -> "MultirotorState":
         return replace(self, **{f.name: getattr(self, f.name)[envs] for f in fields(self)})
 
-    def detach(self) -> "QuadrotorState":
+    def detach(self) -> "MultirotorState":
         """The same numbers without their history."""
         return replace(self, **{f.name: getattr(self, f.name).detach() for f in fields(self)})
 
 
-def resting(num_envs: int, *, like: Tensor) -> QuadrotorState:
+def resting(num_envs: int, *, like: Tensor) -> MultirotorState:
     """At the origin, level, still, motors off; device and float type of `like`."""
     zeros = torch.zeros(num_envs, 3, device=like.device, dtype=like.dtype)
     level = torch.tensor([1.0, 0.0, 0.0, 0.0]).to(like).repeat(num_envs, 1)
-    return QuadrotorState(
+    return MultirotorState(
         position=zeros,
         orientation=level,
         linear_velocity=zeros,

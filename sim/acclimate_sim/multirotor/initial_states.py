@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 from acclimate_sim.rotations import axis_angle_to_quat
 
 
@@ -32,8 +32,8 @@ class InitialStates:
 
 
 def reset(
-    parameters: QuadrotorParameters, ranges: InitialStates, generator: torch.Generator
-) -> QuadrotorState:
+    parameters: MultirotorParameters, ranges: InitialStates, generator: torch.Generator
+) -> MultirotorState:
     """Draw one first state per robot, relative to a reference at the origin."""
     like = parameters.mass_kg
     n = len(parameters)
@@ -46,7 +46,7 @@ def reset(
     axis = torch.randn(n, 3, generator=generator, device=like.device, dtype=like.dtype)
     axis = axis / axis.norm(dim=-1, keepdim=True)
     angle = moving.squeeze(-1) * uniform(1, ranges.tilt_rad).abs().squeeze(-1)
-    return QuadrotorState(
+    return MultirotorState(
         position=moving * uniform(3, ranges.position_m),
         orientation=axis_angle_to_quat(axis, angle),
         linear_velocity=moving * uniform(3, ranges.speed_m_s),
@@ -55,7 +55,7 @@ def reset(
     )
 
 
-def external_force(parameters: QuadrotorParameters, generator: torch.Generator) -> Tensor:
+def external_force(parameters: MultirotorParameters, generator: torch.Generator) -> Tensor:
     """Draw the constant force (num_envs, 3) in newton, world frame, of one episode per robot."""
     like = parameters.force_std_n
     unit = torch.randn(len(like), 3, generator=generator, device=like.device, dtype=like.dtype)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor.disturbances import Disturbances
+from acclimate_sim.multirotor.disturbances import Disturbances
 
 CHANGING = {
     "thrust_to_weight": "thrust_factor",
@@ -30,7 +30,7 @@ def changed(happening: Disturbances, factors: Mapping[str, Tensor]) -> Disturban
     odd = [name for name in factors if name not in CHANGING]
     if odd:
         raise ConfigError(
-            f"parameters {odd} of a quadrotor cannot change in flight: the world has no factor "
+            f"parameters {odd} of a multirotor cannot change in flight: the world has no factor "
             f"for them. Fix: let processes change some of {', '.join(CHANGING)}."
         )
     fields = {}

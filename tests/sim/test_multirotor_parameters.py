@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     GRAVITY_M_S2,
-    QuadrotorParameters,
+    MultirotorParameters,
     concatenate,
     single_quadrotor,
 )
@@ -74,5 +74,5 @@ def test_batches_can_be_cut_joined_and_moved() -> None:
     both = concatenate([robot, load_robot("x500")])
     assert both.mass_kg.tolist() == [robot.mass_kg.item(), 2.0]
     assert torch.equal(both[:1].thrust_curve_n, robot.thrust_curve_n)
-    single: QuadrotorParameters = robot.to(torch.float32)
+    single: MultirotorParameters = robot.to(torch.float32)
     assert single.mass_kg.dtype == single.thrust_curve_n.dtype == torch.float32

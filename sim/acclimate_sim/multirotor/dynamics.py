@@ -1,4 +1,4 @@
-"""Equations of motion of a quadrotor and their integration.
+"""Equations of motion of a multirotor and their integration.
 
 Rigid body with four first-order motors (Eschmann et al. 2025, arXiv 2509.11481, methods; checked
 against the l2f simulator):
@@ -19,8 +19,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 
 class Engine(Protocol):
@@ -33,27 +33,27 @@ class Engine(Protocol):
 
     def __call__(
         self,
-        parameters: QuadrotorParameters,
-        state: QuadrotorState,
+        parameters: MultirotorParameters,
+        state: MultirotorState,
         action: Tensor,
         dt_s: float | Tensor,
         *,
         external_force_n: Tensor | None = None,
         external_torque_nm: Tensor | None = None,
-    ) -> QuadrotorState:
+    ) -> MultirotorState:
         """Advance every robot by one control period; see `step`."""
         ...
 
 
 def step(
-    parameters: QuadrotorParameters,
-    state: QuadrotorState,
+    parameters: MultirotorParameters,
+    state: MultirotorState,
     action: Tensor,
     dt_s: float | Tensor,
     *,
     external_force_n: Tensor | None = None,
     external_torque_nm: Tensor | None = None,
-) -> QuadrotorState:
+) -> MultirotorState:
     """Advance every robot by one control period with one Runge-Kutta step.
 
     Args:
@@ -85,7 +85,7 @@ def step(
     return _unpack(start + dt_s / 6.0 * (k1 + 2.0 * (k2 + k3) + k4))
 
 
-def _allocation(parameters: QuadrotorParameters) -> Tensor:
+def _allocation(parameters: MultirotorParameters) -> Tensor:
     """What a newton of each motor does to the body (6, 4, num_envs).
 
     Acceleration along the body's axes, then torque about them.
@@ -105,7 +105,7 @@ def _allocation(parameters: QuadrotorParameters) -> Tensor:
     )
 
 
-def _pack(state: QuadrotorState) -> Tensor:
+def _pack(state: MultirotorState) -> Tensor:
     """Rows (17, num_envs): the long axis last, so that loops over robots vectorise."""
     return torch.cat(
         (
@@ -118,9 +118,9 @@ def _pack(state: QuadrotorState) -> Tensor:
     )
 
 
-def _unpack(rows: Tensor) -> QuadrotorState:
+def _unpack(rows: Tensor) -> MultirotorState:
     quat = rows[3:7]
-    return QuadrotorState(
+    return MultirotorState(
         position=rows[0:3].T,
         orientation=(quat * torch.rsqrt((quat * quat).sum(0))).T,
         linear_velocity=rows[7:10].T,
@@ -130,7 +130,7 @@ def _unpack(rows: Tensor) -> QuadrotorState:
 
 
 def _derivative(
-    parameters: QuadrotorParameters,
+    parameters: MultirotorParameters,
     allocation: Tensor,
     rows: Tensor,
     setpoint: Tensor,

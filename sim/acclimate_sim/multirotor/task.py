@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
-from acclimate_sim.quadrotor.state import QuadrotorState
+from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.state import MultirotorState
 
 PERIOD_S = 0.01
 MAX_DISTANCE_ARMS = 20.0
@@ -26,13 +26,13 @@ def reward(distance_m: Tensor, orientation: Tensor, action_change: Tensor) -> Te
     return 1.5 - distance_m - 0.2 * heading - action_change
 
 
-def max_distance_m(robots: QuadrotorParameters) -> Tensor:
+def max_distance_m(robots: MultirotorParameters) -> Tensor:
     """Largest position error (num_envs,) per axis."""
     return MAX_DISTANCE_ARMS * robots.arm_length_m
 
 
 def beyond_limits(
-    position_error: Tensor, velocity_error: Tensor, state: QuadrotorState, max_distance_m: Tensor
+    position_error: Tensor, velocity_error: Tensor, state: MultirotorState, max_distance_m: Tensor
 ) -> Tensor:
     """Which robots (num_envs,) end their episode.
 

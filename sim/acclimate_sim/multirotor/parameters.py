@@ -1,4 +1,4 @@
-"""What makes one quadrotor differ from another."""
+"""What makes one multirotor differ from another."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ MOTOR_SPIN = (-1.0, 1.0, -1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuadrotorParameters:
-    """A batch of quadrotors; motors in the contract's order, body frame FLU.
+class MultirotorParameters:
+    """A batch of multirotors; motors in the contract's order, body frame FLU.
 
     Attributes:
         mass_kg: (num_envs,).
@@ -43,10 +43,10 @@ class QuadrotorParameters:
     def __len__(self) -> int:
         return len(self.mass_kg)
 
-    def __getitem__(self, envs: slice | Tensor) -> "QuadrotorParameters":
+    def __getitem__(self, envs: slice | Tensor) -> "MultirotorParameters":
         return replace(self, **{f.name: getattr(self, f.name)[envs] for f in fields(self)})
 
-    def to(self, *args: torch.device | torch.dtype | str) -> "QuadrotorParameters":
+    def to(self, *args: torch.device | torch.dtype | str) -> "MultirotorParameters":
         """Move to a device or a float type, as `Tensor.to`."""
         return replace(self, **{f.name: getattr(self, f.name).to(*args) for f in fields(self)})
 
@@ -80,13 +80,13 @@ class QuadrotorParameters:
         return (2 * lift / (c1 + root)).clamp(0.0, 1.0)
 
 
-def concatenate(batches: Sequence[QuadrotorParameters]) -> QuadrotorParameters:
-    """Join batches of quadrotors into one, in order."""
+def concatenate(batches: Sequence[MultirotorParameters]) -> MultirotorParameters:
+    """Join batches of multirotors into one, in order."""
     joined = {
         f.name: torch.cat([getattr(batch, f.name) for batch in batches])
-        for f in fields(QuadrotorParameters)
+        for f in fields(MultirotorParameters)
     }
-    return QuadrotorParameters(**joined)
+    return MultirotorParameters(**joined)
 
 
 def single_quadrotor(
@@ -99,7 +99,7 @@ def single_quadrotor(
     torque_coefficient_m: float,
     rise_time_s: float,
     fall_time_s: float,
-) -> QuadrotorParameters:
+) -> MultirotorParameters:
     """Build a batch of one symmetric quadrotor from plain numbers, in float64.
 
     The spread of the external force follows the published distribution's mean setting, 0.15 of
@@ -135,7 +135,7 @@ def single_quadrotor(
         return torch.tensor(values, dtype=torch.float64)
 
     x, y = motor_x_m, motor_y_m
-    return QuadrotorParameters(
+    return MultirotorParameters(
         mass_kg=tensor([mass_kg]),
         inertia_kg_m2=tensor([inertia_kg_m2]),
         motor_position_m=tensor([[(x, -y), (-x, -y), (-x, y), (x, y)]]),

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     MOTOR_SPIN,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     external_force,
     published,
     reset,
@@ -27,17 +27,17 @@ from acclimate_sim.rotations import axis_angle_to_quat, rotation_matrix
 
 DT_S = 0.01
 OFF = torch.full((1, 4), -1.0, dtype=torch.float64)
-STATE_FIELDS = [field.name for field in fields(QuadrotorState)]
+STATE_FIELDS = [field.name for field in fields(MultirotorState)]
 
 
-def silent() -> QuadrotorParameters:
+def silent() -> MultirotorParameters:
     """A robot whose motors give no thrust while they stand: nothing acts on it but gravity."""
     robot = load_robot("x500")
     assert (robot.thrust_curve_n[..., 0] == 0).all()
     return robot
 
 
-def still(robot: QuadrotorParameters, **changes: Tensor) -> QuadrotorState:
+def still(robot: MultirotorParameters, **changes: Tensor) -> MultirotorState:
     return replace(resting(len(robot), like=robot.mass_kg), **changes)
 
 
@@ -45,7 +45,7 @@ def vector(*values: float) -> Tensor:
     return torch.tensor([values], dtype=torch.float64)
 
 
-def random_flight(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, Tensor]:
+def random_flight(n: int, seed: int) -> tuple[MultirotorParameters, MultirotorState, Tensor]:
     """Robots, first states and actions (50, n, 4) near hover."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(published(), n, generator)
@@ -54,7 +54,7 @@ def random_flight(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorStat
     return robots, state, (2 * robots.hover_speed[:, None] - 1) + 0.1 * (2 * unit - 1)
 
 
-def tilted_robots(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, Tensor]:
+def tilted_robots(n: int, seed: int) -> tuple[MultirotorParameters, MultirotorState, Tensor]:
     """Robots with unequal, tilted motors and an offset mass, tumbling at motor speeds (n, 4)."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(DISTRIBUTIONS["diverse"](), n, generator)
@@ -64,20 +64,20 @@ def tilted_robots(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorStat
 
 
 def fly(
-    robots: QuadrotorParameters, state: QuadrotorState, actions: Tensor, dt_s: float = DT_S
-) -> QuadrotorState:
+    robots: MultirotorParameters, state: MultirotorState, actions: Tensor, dt_s: float = DT_S
+) -> MultirotorState:
     for action in actions:
         state = step(robots, state, action, dt_s)
     return state
 
 
-def momentum_world(robot: QuadrotorParameters, state: QuadrotorState) -> Tensor:
+def momentum_world(robot: MultirotorParameters, state: MultirotorState) -> Tensor:
     """Angular momentum (num_envs, 3), world frame."""
     in_body = (robot.inertia_kg_m2 * state.angular_velocity).unsqueeze(-1)
     return (rotation_matrix(state.orientation) @ in_body).squeeze(-1)
 
 
-def rotational_energy(robot: QuadrotorParameters, state: QuadrotorState) -> Tensor:
+def rotational_energy(robot: MultirotorParameters, state: MultirotorState) -> Tensor:
     return 0.5 * (robot.inertia_kg_m2 * state.angular_velocity**2).sum(-1)
 
 
@@ -229,7 +229,7 @@ def test_tumbling_conserves_energy_and_angular_momentum() -> None:
 def test_falling_and_tumbling_conserves_mechanical_energy() -> None:
     robot = silent()
 
-    def energy(state: QuadrotorState) -> float:
+    def energy(state: MultirotorState) -> float:
         kinetic = 0.5 * robot.mass_kg * (state.linear_velocity**2).sum(-1)
         height = robot.mass_kg * GRAVITY_M_S2 * state.position[:, 2]
         return (kinetic + height + rotational_energy(robot, state)).item()
@@ -302,7 +302,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     def rollout(action: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         *start, mass_kg, inertia_kg_m2 = rest
         these = replace(robots, mass_kg=mass_kg, inertia_kg_m2=inertia_kg_m2)
-        first = QuadrotorState(**dict(zip(STATE_FIELDS, start, strict=True)))
+        first = MultirotorState(**dict(zip(STATE_FIELDS, start, strict=True)))
         end = fly(these, first, action)
         return tuple(getattr(end, name) for name in STATE_FIELDS)
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from acclimate_contract import AcclimateError, ConfigError, ContractError
 from acclimate_sim.engines.errors import SimulationError
-from acclimate_sim.engines.mujoco_quadrotor import MujocoQuadrotor
-from acclimate_sim.quadrotor import (
+from acclimate_sim.engines.mujoco_multirotor import MujocoMultirotor
+from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     published,
     reset,
     resting,
@@ -31,20 +31,20 @@ OFF = -np.ones(4)
 EVERY_ROBOT = [*ROBOTS, "random"]
 
 
-def hover_setpoint(robot: QuadrotorParameters, factor: float = 1.0) -> np.ndarray:
+def hover_setpoint(robot: MultirotorParameters, factor: float = 1.0) -> np.ndarray:
     """Setpoint (4,) whose thrust is `factor` times the weight."""
     heavier = replace(robot, mass_kg=factor * robot.mass_kg)
     return np.full(4, 2.0 * heavier.hover_speed.item() - 1.0)
 
 
 def dropped_from(
-    height_m: float, robot: QuadrotorParameters, **changes: torch.Tensor
-) -> QuadrotorState:
+    height_m: float, robot: MultirotorParameters, **changes: torch.Tensor
+) -> MultirotorState:
     position = torch.tensor([[0.0, 0.0, height_m]], dtype=torch.float64)
     return replace(resting(1, like=robot.mass_kg), position=position, **changes)
 
 
-def tumbling(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, torch.Tensor]:
+def tumbling(n: int, seed: int) -> tuple[MultirotorParameters, MultirotorState, torch.Tensor]:
     """Robots, first states and constant, unequal motor speeds (n, 4)."""
     generator = torch.Generator().manual_seed(seed)
     robots = sample(published(), n, generator)
@@ -57,22 +57,26 @@ def tumbling(n: int, seed: int) -> tuple[QuadrotorParameters, QuadrotorState, to
 
 
 def analytic(
-    robots: QuadrotorParameters, state: QuadrotorState, speed: torch.Tensor, count: int, dt_s: float
-) -> QuadrotorState:
+    robots: MultirotorParameters,
+    state: MultirotorState,
+    speed: torch.Tensor,
+    count: int,
+    dt_s: float,
+) -> MultirotorState:
     for _ in range(count):
         state = step(robots, state, 2.0 * speed - 1.0, dt_s)
     return state
 
 
 def free_flight(
-    robot: QuadrotorParameters,
-    start: QuadrotorState,
+    robot: MultirotorParameters,
+    start: MultirotorState,
     speed: torch.Tensor,
     duration_s: float,
     timestep_s: float,
-) -> MujocoQuadrotor:
+) -> MujocoMultirotor:
     """The engine after flying with constant setpoints for motor speeds (4,)."""
-    engine = MujocoQuadrotor(robot, timestep_s, free_flight=True)
+    engine = MujocoMultirotor(robot, timestep_s, free_flight=True)
     engine.reset(start)
     engine.step(2.0 * speed.numpy() - 1.0, duration_s)
     return engine
@@ -162,7 +166,7 @@ def test_motor_lag_and_thrust_follow_the_analytic_model() -> None:
 def test_mass_and_inertia_are_exact() -> None:
     for name in EVERY_ROBOT:
         robot = load_robot(name)
-        engine = MujocoQuadrotor(robot)
+        engine = MujocoMultirotor(robot)
         np.testing.assert_allclose(engine._model.body_inertia[1], robot.inertia_kg_m2[0], rtol=0)
         assert engine._model.body_mass[1] == robot.mass_kg.item()
         assert engine.weight_n == pytest.approx(robot.mass_kg.item() * GRAVITY_M_S2)
@@ -170,7 +174,7 @@ def test_mass_and_inertia_are_exact() -> None:
 
 @pytest.mark.parametrize("name", EVERY_ROBOT)
 def test_stands_on_the_floor_with_motors_off(name: str) -> None:
-    engine = MujocoQuadrotor(load_robot(name, 3))
+    engine = MujocoMultirotor(load_robot(name, 3))
     assert engine.position.tolist() == [0.0, 0.0, 0.0]
     engine.step(OFF, 2.0)
     assert np.abs(engine.position).max() < 1e-5
@@ -182,7 +186,7 @@ def test_stands_on_the_floor_with_motors_off(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY_ROBOT)
 def test_lifts_off_above_hover_thrust_only(name: str) -> None:
     robot = load_robot(name, 3)
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     engine.step(hover_setpoint(robot, 0.9), 1.0)
     assert engine.position[2] < 1e-4
     engine.step(hover_setpoint(robot, 1.1), 1.0)
@@ -193,7 +197,7 @@ def test_lifts_off_above_hover_thrust_only(name: str) -> None:
 
 def test_motors_follow_setpoints_on_the_floor() -> None:
     robot = load_robot("crazyflie")
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     engine.step(np.array([-1.0, 0.0, 0.5, -0.4]), 0.1)
     expected = np.array([0.0, 0.5, 0.75, 0.3]) * (1 - math.exp(-0.1 / 0.05545))
     np.testing.assert_allclose(engine.motor_speed, expected, atol=1e-12)
@@ -205,7 +209,7 @@ def test_a_fitted_curve_below_zero_does_not_pull_down() -> None:
     """At standstill the mrs curve says -1.8 N per motor; a robot in the air must fall at g."""
     robot = load_robot("mrs")
     assert robot.thrust_curve_n[0, 0, 0] < -1.0
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     engine.reset(dropped_from(5.0, robot))
     engine.step(OFF, 0.5)
     assert engine.linear_velocity[2] == pytest.approx(-0.5 * GRAVITY_M_S2, rel=1e-9)
@@ -214,7 +218,7 @@ def test_a_fitted_curve_below_zero_does_not_pull_down() -> None:
 def test_a_payload_must_be_carried() -> None:
     robot = load_robot("x500")
     setpoint = hover_setpoint(robot)
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     start = dropped_from(2.0, robot, motor_speed=torch.full((1, 4), 0.5 * (setpoint[0] + 1)))
     engine.reset(start)
     weight = engine.weight_n
@@ -242,7 +246,7 @@ def test_a_payload_must_be_carried() -> None:
 
 def test_a_payload_in_the_air_keeps_position_and_velocity() -> None:
     robot = load_robot("x500")
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     velocity = torch.tensor([[1.0, 2.0, 3.0]]).double()
     engine.reset(dropped_from(2.0, robot, linear_velocity=velocity, angular_velocity=velocity))
     engine.attach_payload(1.0)
@@ -253,7 +257,7 @@ def test_a_payload_in_the_air_keeps_position_and_velocity() -> None:
 
 def test_a_force_pushes_along_the_world_axes() -> None:
     robot = load_robot("x500")
-    engine = MujocoQuadrotor(robot, free_flight=True)
+    engine = MujocoMultirotor(robot, free_flight=True)
     side = torch.tensor([[0.5**0.5, 0.5**0.5, 0.0, 0.0]]).double()
     engine.reset(dropped_from(0.0, robot, orientation=side))
     engine.set_force(np.array([2.0, -4.0, 2.0 * GRAVITY_M_S2]))
@@ -270,7 +274,7 @@ def test_lands_on_its_feet(name: str, tilt_rad: float) -> None:
     """Dropped from 20 cm, level and tilted: neither thrown up again nor through the floor."""
     robot = load_robot(name, 3)
     half = torch.tensor([[math.cos(tilt_rad / 2), math.sin(tilt_rad / 2), 0.0, 0.0]]).double()
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     arm = robot.arm_length_m.item()
     engine.reset(dropped_from(0.2 + arm * math.sin(tilt_rad), robot, orientation=half))
     heights = []
@@ -287,7 +291,7 @@ def test_lands_on_its_feet(name: str, tilt_rad: float) -> None:
 def test_upside_down_it_lies_on_its_motors() -> None:
     robot = load_robot("x500")
     flipped = torch.tensor([[0.0, 1.0, 0.0, 0.0]]).double()
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     engine.reset(dropped_from(0.5, robot, orientation=flipped))
     engine.step(OFF, 3.0)
     assert -0.06 < engine.position[2] < 0.0
@@ -296,7 +300,7 @@ def test_upside_down_it_lies_on_its_motors() -> None:
 
 def test_a_duration_is_kept_exactly_whatever_the_step() -> None:
     robot = load_robot("x500")
-    engine = MujocoQuadrotor(robot, free_flight=True)
+    engine = MujocoMultirotor(robot, free_flight=True)
     engine.reset()
     for _ in range(30):
         engine.step(OFF, 1.0 / 300.0)
@@ -306,12 +310,12 @@ def test_a_duration_is_kept_exactly_whatever_the_step() -> None:
 
 def test_reset_forgets_everything() -> None:
     robot = load_robot("crazyflie")
-    engine = MujocoQuadrotor(robot)
+    engine = MujocoMultirotor(robot)
     engine.attach_payload(0.02)
     engine.set_force(np.ones(3))
     engine.step(np.ones(4), 0.5)
     engine.reset()
-    fresh = MujocoQuadrotor(robot)
+    fresh = MujocoMultirotor(robot)
     assert engine.weight_n == fresh.weight_n
     for one in (engine, fresh):
         one.step(hover_setpoint(robot, 1.2), 0.7)
@@ -321,7 +325,7 @@ def test_reset_forgets_everything() -> None:
 
 
 def test_what_it_returns_is_a_copy() -> None:
-    engine = MujocoQuadrotor(load_robot("crazyflie"))
+    engine = MujocoMultirotor(load_robot("crazyflie"))
     for value in (
         engine.position,
         engine.orientation,
@@ -339,7 +343,7 @@ def test_what_it_returns_is_a_copy() -> None:
     "setpoints", [[math.nan, 0, 0, 0], [0, 0, 0, math.inf], [0, 0, 0], [[0, 0, 0, 0]]]
 )
 def test_bad_setpoints_are_refused_and_change_nothing(setpoints: list) -> None:
-    engine = MujocoQuadrotor(load_robot("crazyflie"))
+    engine = MujocoMultirotor(load_robot("crazyflie"))
     with pytest.raises(ValueError, match=r"4 finite numbers.*Fix:") as error:
         engine.step(np.array(setpoints), 0.01)
     assert isinstance(error.value, ContractError)
@@ -349,46 +353,46 @@ def test_bad_setpoints_are_refused_and_change_nothing(setpoints: list) -> None:
 @pytest.mark.parametrize("duration_s", [0.0, -0.1, math.nan, math.inf])
 def test_bad_durations_are_refused(duration_s: float) -> None:
     with pytest.raises(ConfigError, match="Fix:"):
-        MujocoQuadrotor(load_robot("crazyflie")).step(OFF, duration_s)
+        MujocoMultirotor(load_robot("crazyflie")).step(OFF, duration_s)
 
 
 @pytest.mark.parametrize("mass_kg", [-0.1, math.nan, math.inf])
 def test_bad_payloads_are_refused(mass_kg: float) -> None:
     with pytest.raises(ConfigError, match="Fix:"):
-        MujocoQuadrotor(load_robot("crazyflie")).attach_payload(mass_kg)
+        MujocoMultirotor(load_robot("crazyflie")).attach_payload(mass_kg)
 
 
 @pytest.mark.parametrize("force", [[math.nan, 0, 0], [0, 0]])
 def test_bad_forces_are_refused(force: list) -> None:
     with pytest.raises(ConfigError, match="Fix:"):
-        MujocoQuadrotor(load_robot("crazyflie")).set_force(np.array(force))
+        MujocoMultirotor(load_robot("crazyflie")).set_force(np.array(force))
 
 
 @pytest.mark.parametrize("timestep_s", [0.0, 0.002, -1.0, math.nan])
 def test_bad_time_steps_are_refused(timestep_s: float) -> None:
     with pytest.raises(ConfigError, match="Fix:"):
-        MujocoQuadrotor(load_robot("crazyflie"), timestep_s)
+        MujocoMultirotor(load_robot("crazyflie"), timestep_s)
 
 
 def test_one_robot_at_a_time(generator: torch.Generator) -> None:
     robots = sample(published(), 2, generator)
     with pytest.raises(ConfigError, match="one robot"):
-        MujocoQuadrotor(robots)
+        MujocoMultirotor(robots)
     with pytest.raises(ConfigError, match="2 states"):
-        MujocoQuadrotor(robots[:1]).reset(resting(2, like=robots.mass_kg))
+        MujocoMultirotor(robots[:1]).reset(resting(2, like=robots.mass_kg))
 
 
 def test_a_state_that_is_not_finite_is_refused() -> None:
     robot = load_robot("crazyflie")
     with pytest.raises(SimulationError, match="Fix:"):
-        MujocoQuadrotor(robot).reset(dropped_from(math.nan, robot))
+        MujocoMultirotor(robot).reset(dropped_from(math.nan, robot))
 
 
 def test_divergence_is_an_error_until_reset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # MuJoCo logs its warnings to the working directory
-    engine = MujocoQuadrotor(load_robot("crazyflie"))
+    engine = MujocoMultirotor(load_robot("crazyflie"))
     engine.set_force(np.array([1e12, 0.0, 0.0]))
     with pytest.raises(SimulationError, match="unusable") as error:
         engine.step(OFF, 0.01)

@@ -1,4 +1,4 @@
-"""The quadrotor policy: a memory cell between two small heads, and integrators beside it.
+"""The multirotor policy: a memory cell between two small heads, and integrators beside it.
 
 As a module it takes the contract's signals in SI units and does everything else itself, so that
 nothing outside the exported graph can differ between training and robot.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from acclimate_sim.rotations import rotation_matrix
 from acclimate_training.policies.cells import CELLS, Cell
 from acclimate_training.policy_config import PolicyCfg
-from acclimate_training.problems.quadrotor_tracking import PERIOD_S
+from acclimate_training.problems.multirotor_tracking import PERIOD_S
 
 MAX_POSITION_ERROR_M = 2.0
 MAX_VELOCITY_ERROR_M_S = 4.0
@@ -24,7 +24,7 @@ INTEGRATED_ERROR_M = 0.05
 PREVIEW_SCALE = 2.0
 
 
-class QuadrotorPolicy(nn.Module):
+class MultirotorPolicy(nn.Module):
     """Dense + ReLU, memory cell, dense + tanh.
 
     The memory holds the cell's numbers and, behind them, the integral of the position error (3),
@@ -54,7 +54,7 @@ class QuadrotorPolicy(nn.Module):
         """One control step.
 
         Args:
-            signals: The contract's quadrotor signals, each (num_envs, *shape), SI units; and
+            signals: The contract's multirotor signals, each (num_envs, *shape), SI units; and
                 "privileged" (num_envs, k) if the policy reads it.
             memory: (num_envs, memory_width).
 

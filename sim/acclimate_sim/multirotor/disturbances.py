@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Disturbances:
         return replace(self, **{f.name: getattr(self, f.name).to(*args) for f in fields(self)})
 
 
-def calm(robots: QuadrotorParameters, num_steps: int, time_step_s: float) -> Disturbances:
+def calm(robots: MultirotorParameters, num_steps: int, time_step_s: float) -> Disturbances:
     """Nothing happens: even steps, no force, no wind, no change, every measurement arrives."""
     like = robots.mass_kg
     shape = (num_steps, len(robots))

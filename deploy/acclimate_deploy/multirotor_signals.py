@@ -1,4 +1,4 @@
-"""From what a quadrotor measures, and what it should do, to the signals a policy reads."""
+"""From what a multirotor measures, and what it should do, to the signals a policy reads."""
 
 from dataclasses import dataclass, field
 from math import cos, inf, isfinite, nan, sin, sqrt
@@ -16,8 +16,8 @@ from acclimate_contract import (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class QuadrotorState:
-    """One measurement of a quadrotor. Values are taken as they come; the supervisor judges them.
+class MultirotorState:
+    """One measurement of a multirotor. Values are taken as they come; the supervisor judges them.
 
     Attributes:
         position: (3,) m, world (ENU).
@@ -49,7 +49,7 @@ class QuadrotorState:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """Where a quadrotor should be, and where it goes from there.
+    """Where a multirotor should be, and where it goes from there.
 
     Attributes:
         position: (3,) m, world.
@@ -66,7 +66,7 @@ class Reference:
 
 
 class SignalBuilder:
-    """Fills the quadrotor family's signals into buffers made once.
+    """Fills the multirotor family's signals into buffers made once.
 
     A policy holds heading zero, so everything in the world frame is turned by minus the reference
     heading. The quaternion is normalised and its sign chosen with w >= 0, so that one attitude is
@@ -79,7 +79,7 @@ class SignalBuilder:
 
     def fill(
         self,
-        state: QuadrotorState,
+        state: MultirotorState,
         reference: Reference,
         previous_action: np.ndarray,
         dt_s: float,

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from acclimate_contract import QUADROTOR
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     InitialStates,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     external_force,
     published,
     reset,
@@ -23,20 +23,20 @@ RANGES = InitialStates(
 
 
 @pytest.fixture(scope="module")
-def robots() -> QuadrotorParameters:
+def robots() -> MultirotorParameters:
     return sample(published(), NUM_ENVS, torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
-def first(robots: QuadrotorParameters) -> QuadrotorState:
+def first(robots: MultirotorParameters) -> MultirotorState:
     return reset(robots, RANGES, torch.Generator().manual_seed(1))
 
 
-def at_rest(state: QuadrotorState) -> torch.Tensor:
+def at_rest(state: MultirotorState) -> torch.Tensor:
     return (state.position == 0).all(1)
 
 
-def test_ranges_are_filled_and_kept(first: QuadrotorState) -> None:
+def test_ranges_are_filled_and_kept(first: MultirotorState) -> None:
     for values, half_width in (
         (first.position, 0.4),
         (first.linear_velocity, 1.2),
@@ -49,7 +49,7 @@ def test_ranges_are_filled_and_kept(first: QuadrotorState) -> None:
     assert (first.motor_speed.amax(0) > 0.59).all()
 
 
-def test_tilt_and_heading_come_from_a_turn_about_any_axis(first: QuadrotorState) -> None:
+def test_tilt_and_heading_come_from_a_turn_about_any_axis(first: MultirotorState) -> None:
     angle = 2 * torch.acos(first.orientation[:, 0].clamp(max=1.0))
     moving = angle[~at_rest(first)]
     assert moving.max() <= 0.8 + 1e-6
@@ -58,7 +58,7 @@ def test_tilt_and_heading_come_from_a_turn_about_any_axis(first: QuadrotorState)
     assert torch.allclose(first.orientation.norm(dim=1), torch.ones(NUM_ENVS).double())
 
 
-def test_a_tenth_starts_at_rest_with_motors_turning(first: QuadrotorState) -> None:
+def test_a_tenth_starts_at_rest_with_motors_turning(first: MultirotorState) -> None:
     still = at_rest(first)
     assert still.double().mean().item() == pytest.approx(0.1, abs=0.007)  # 3 standard errors
     assert (first.linear_velocity[still] == 0).all()
@@ -69,13 +69,13 @@ def test_a_tenth_starts_at_rest_with_motors_turning(first: QuadrotorState) -> No
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.0, 0.0), (1.0, 1.0)])
 def test_share_at_rest_can_be_none_or_all(
-    fraction: float, expected: float, robots: QuadrotorParameters, generator: torch.Generator
+    fraction: float, expected: float, robots: MultirotorParameters, generator: torch.Generator
 ) -> None:
     state = reset(robots, InitialStates(at_rest_fraction=fraction), generator)
     assert at_rest(state).double().mean().item() == expected
 
 
-def test_same_seed_same_start(robots: QuadrotorParameters, first: QuadrotorState) -> None:
+def test_same_seed_same_start(robots: MultirotorParameters, first: MultirotorState) -> None:
     again = reset(robots, RANGES, torch.Generator().manual_seed(1))
     other = reset(robots, RANGES, torch.Generator().manual_seed(2))
     assert torch.equal(first.position, again.position)
@@ -84,14 +84,14 @@ def test_same_seed_same_start(robots: QuadrotorParameters, first: QuadrotorState
 
 
 def test_force_has_the_robots_spread(
-    robots: QuadrotorParameters, generator: torch.Generator
+    robots: MultirotorParameters, generator: torch.Generator
 ) -> None:
     unit = external_force(robots, generator) / robots.force_std_n.unsqueeze(-1)
     assert unit.mean(0).abs().max() < 0.03
     assert (unit.std(0) - 1.0).abs().max() < 0.02
 
 
-def test_signals_keep_the_contract(first: QuadrotorState, robots: QuadrotorParameters) -> None:
+def test_signals_keep_the_contract(first: MultirotorState, robots: MultirotorParameters) -> None:
     reference = figure_eight(1, period_s=5.0, like=robots.mass_kg)(0.7)
     filled = signals(first, reference, torch.zeros(NUM_ENVS, 4), 0.01)
     for name, value in filled.items():
@@ -107,7 +107,7 @@ def test_signals_keep_the_contract(first: QuadrotorState, robots: QuadrotorParam
 
 
 def test_each_robot_has_its_own_time_step_and_future(
-    first: QuadrotorState, robots: QuadrotorParameters
+    first: MultirotorState, robots: MultirotorParameters
 ) -> None:
     reference = figure_eight(1, period_s=5.0, like=robots.mass_kg)(0.7)
     elapsed = torch.linspace(0.005, 0.02, NUM_ENVS, dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_each_robot_has_its_own_time_step_and_future(
     assert torch.equal(filled["reference_preview"], ahead)
 
 
-def test_resting_is_level_still_and_off(robots: QuadrotorParameters) -> None:
+def test_resting_is_level_still_and_off(robots: MultirotorParameters) -> None:
     state = resting(3, like=robots.mass_kg)
     assert state.orientation.tolist() == [[1.0, 0.0, 0.0, 0.0]] * 3
     moving = (state.position, state.linear_velocity, state.angular_velocity, state.motor_speed)

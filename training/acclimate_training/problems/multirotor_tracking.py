@@ -1,18 +1,18 @@
-"""Hold a point or follow a smooth reference with any quadrotor, whatever happens on the way."""
+"""Hold a point or follow a smooth reference with any multirotor, whatever happens on the way."""
 
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor import (
+from acclimate_sim.multirotor import (
     Disturbances,
     Imperfections,
-    QuadrotorParameters,
-    QuadrotorState,
+    MultirotorParameters,
+    MultirotorState,
     resting,
 )
-from acclimate_sim.quadrotor.task import PERIOD_S as PERIOD_S  # where training looks for it
+from acclimate_sim.multirotor.task import PERIOD_S as PERIOD_S  # where training looks for it
 from acclimate_sim.references import Reference
 
 
@@ -30,9 +30,9 @@ class Episodes:
         delay_taps: Past actions to remember, so that the longest control delay reaches them.
     """
 
-    robots: QuadrotorParameters
+    robots: MultirotorParameters
     imperfections: Imperfections
-    start: QuadrotorState
+    start: MultirotorState
     reference: Reference
     preview: Tensor | None
     disturbances: Disturbances
@@ -41,7 +41,7 @@ class Episodes:
     def to(self, device: torch.device) -> "Episodes":
         """Move the batch; drawn on the CPU, it is the same on every device."""
 
-        def moved(group: QuadrotorState | Reference) -> dict[str, Tensor]:
+        def moved(group: MultirotorState | Reference) -> dict[str, Tensor]:
             return {f.name: getattr(group, f.name).to(device) for f in fields(group)}
 
         return replace(
@@ -102,7 +102,7 @@ SMOOTH = 1e-4
 
 def step_cost(
     weights: TrackingCost,
-    state: QuadrotorState,
+    state: MultirotorState,
     reference: Reference,
     action: Tensor,
     previous_action: Tensor,
@@ -144,7 +144,7 @@ def step_cost(
     return cost, distance
 
 
-def stop_lost(state: QuadrotorState, distance: Tensor) -> tuple[QuadrotorState, Tensor]:
+def stop_lost(state: MultirotorState, distance: Tensor) -> tuple[MultirotorState, Tensor]:
     """Put robots that are far gone to rest, so that nothing they do is learned from.
 
     Returns:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.quadrotor.parameters import QuadrotorParameters
+from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Imperfections:
 NO_FLOOR_M = -1e3
 
 
-def perfect(robots: QuadrotorParameters) -> Imperfections:
+def perfect(robots: MultirotorParameters) -> Imperfections:
     """Robots that obey the plain equations: no latency, no air but for thrust, exact sensors."""
     zeros = torch.zeros_like(robots.mass_kg)
     return Imperfections(
