@@ -11,6 +11,7 @@ from acclimate_contract.manifest import (
     RateSpec,
 )
 from acclimate_contract.signals import (
+    HEXAROTOR,
     PREVIEW_TIMES_S,
     PREVIOUS_ACTION,
     QUADROTOR,
@@ -20,11 +21,14 @@ from acclimate_contract.signals import (
     ActionSpec,
     RobotFamily,
     Signal,
+    multirotor_family,
+    robot_family,
 )
 
 __all__ = [
     "ACTION_OUTPUT",
     "GOLDEN_TOLERANCE",
+    "HEXAROTOR",
     "MANIFEST_KEY",
     "PREVIEW_TIMES_S",
     "PREVIOUS_ACTION",
@@ -44,4 +48,6 @@ __all__ = [
     "RobotFamily",
     "Signal",
     "check_graph",
+    "multirotor_family",
+    "robot_family",
 ]

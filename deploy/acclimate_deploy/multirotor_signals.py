@@ -12,6 +12,7 @@ from acclimate_contract import (
     REFERENCE_PREVIEW,
     TIME_STEP,
     ContractError,
+    RobotFamily,
 )
 
 
@@ -66,15 +67,15 @@ class Reference:
 
 
 class SignalBuilder:
-    """Fills the multirotor family's signals into buffers made once.
+    """Fills a multirotor family's signals into buffers made once.
 
     A policy holds heading zero, so everything in the world frame is turned by minus the reference
     heading. The quaternion is normalised and its sign chosen with w >= 0, so that one attitude is
     always one value. Nothing is clipped here: the policy's graph does that.
     """
 
-    def __init__(self) -> None:
-        self._signals = {s.name: np.zeros(s.shape, dtype=np.float32) for s in QUADROTOR.signals}
+    def __init__(self, family: RobotFamily = QUADROTOR) -> None:
+        self._signals = {s.name: np.zeros(s.shape, dtype=np.float32) for s in family.signals}
         self._difference = np.zeros(3)
 
     def fill(
@@ -89,7 +90,7 @@ class SignalBuilder:
         Args:
             state: What the robot measured.
             reference: Where it should be.
-            previous_action: (4,) in [-1, 1], what was really applied since the last call.
+            previous_action: (num_motors,) in [-1, 1], what was really applied since the last call.
             dt_s: Time since the last call, in seconds.
 
         Returns:

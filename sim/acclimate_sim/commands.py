@@ -32,9 +32,10 @@ def robots(cfg: Annotated[RobotsCfg, tyro.conf.arg(name="")]) -> int:
 
     if cfg.count < 1:
         raise ConfigError(f"--count {cfg.count} shows nothing. Fix: use 1 or more.")
-    table = Table(title="Quadrotors")
+    table = Table(title="Multirotors")
     table.add_column("robot", no_wrap=True)
     for heading in (
+        "motors",
         "mass kg",
         "arm m",
         "thrust to weight",
@@ -50,6 +51,7 @@ def robots(cfg: Annotated[RobotsCfg, tyro.conf.arg(name="")]) -> int:
     for name, robot in rows:
         table.add_row(
             name,
+            f"{robot.num_motors}",
             f"{float(robot.mass_kg):.3f}",
             f"{float(robot.arm_length_m):.3f}",
             f"{float(robot.thrust_to_weight):.2f}",

@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from acclimate_contract import AcclimateError, ConfigError
 from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import (
-    SAFE_COMMAND,
     Decision,
     Inputs,
     Mode,
@@ -21,6 +20,7 @@ from acclimate_deploy.safety import (
     Request,
     SupervisorState,
     decide,
+    safe_command,
 )
 
 LIMITS = MultirotorLimits()
@@ -73,7 +73,7 @@ def stopped() -> SupervisorState:
 
 
 def is_safe(decision: Decision) -> bool:
-    return np.array_equal(decision.command, SAFE_COMMAND)
+    return np.array_equal(decision.command, safe_command("quadrotor"))
 
 
 # What forbids flight: refuses to arm, and trips in the very tick in which it is seen.
@@ -367,9 +367,10 @@ def test_disarmed_holds_the_motors_whatever_the_policy_says() -> None:
 
 
 def test_safe_command_is_the_lowest_setpoint_and_cannot_be_changed() -> None:
-    np.testing.assert_array_equal(SAFE_COMMAND, [-1.0, -1.0, -1.0, -1.0])
+    np.testing.assert_array_equal(safe_command("quadrotor"), [-1.0] * 4)
+    np.testing.assert_array_equal(safe_command("hexarotor"), [-1.0] * 6)
     with pytest.raises(ValueError, match="read-only"):
-        SAFE_COMMAND[0] = 0.0
+        safe_command("quadrotor")[0] = 0.0
 
 
 def test_decide_is_pure() -> None:

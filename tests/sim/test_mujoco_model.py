@@ -20,7 +20,6 @@ from acclimate_sim.engines.mujoco_model import (
 from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
-    MOTOR_SPIN,
     MultirotorParameters,
     sample,
 )
@@ -35,7 +34,7 @@ def compiled(robot: MultirotorParameters, *, floor: bool) -> mujoco.MjModel:
     sites, motors, legs = [], [], []
     for i, (x, y) in enumerate(robot.motor_position_m[0].tolist()):
         axis = robot.motor_axis[0, i]
-        reaction = MOTOR_SPIN[i] * robot.torque_coefficient_m[0, i] * axis
+        reaction = robot.torque_coefficient_m[0, i] * axis
         gear = " ".join(repr(g) for g in (*axis.tolist(), *reaction.tolist()))
         sites.append(f'<site name="motor_{i}" pos="{x!r} {y!r} 0"/>')
         motors.append(f'<general name="motor_{i}" site="motor_{i}" gear="{gear}"/>')
@@ -45,9 +44,9 @@ def compiled(robot: MultirotorParameters, *, floor: bool) -> mujoco.MjModel:
     inertia = " ".join(repr(j) for j in robot.inertia_kg_m2[0].tolist())
     ground = f'<geom type="plane" size="0 0 1" solref="{CONTACT[0]} {CONTACT[1]}"/>'
     return mujoco.MjModel.from_xml_string(
-        f"""<mujoco model="quadrotor">
+        f"""<mujoco model="multirotor">
         <option integrator="RK4" gravity="0 0 {-GRAVITY_M_S2}"/>
-        <worldbody>{ground if floor else ""}<body name="quadrotor"><freejoint/>
+        <worldbody>{ground if floor else ""}<body name="multirotor"><freejoint/>
         <inertial pos="0 0 0" mass="{robot.mass_kg.item()!r}" diaginertia="{inertia}"/>
         {"".join(sites)}{"".join(legs) if floor else ""}</body></worldbody>
         <actuator>{"".join(motors)}</actuator></mujoco>"""
@@ -100,8 +99,8 @@ def test_a_motor_in_the_middle_may_move_out_again() -> None:
 
 
 def test_blank_models_are_copies() -> None:
-    blank_model(False).body_mass[1] = 7.0
-    assert blank_model(False).body_mass[1] == 1.0
+    blank_model(False, 4).body_mass[1] = 7.0
+    assert blank_model(False, 4).body_mass[1] == 1.0
 
 
 def test_only_a_floor_costs_contacts() -> None:

@@ -25,23 +25,24 @@ from acclimate_sim.multirotor import (
     sample,
     step,
 )
-from acclimate_sim.robots import ROBOTS, load_robot
+from acclimate_sim.robots import DRAWN, ROBOTS, load_robot
 
 OFF = -np.ones(4)
-EVERY_ROBOT = [*ROBOTS, "random"]
+EVERY_ROBOT = [*ROBOTS, *DRAWN]
 
 
 def hover_setpoint(robot: MultirotorParameters, factor: float = 1.0) -> np.ndarray:
-    """Setpoint (4,) whose thrust is `factor` times the weight."""
+    """Setpoint (num_motors,) whose thrust is `factor` times the weight."""
     heavier = replace(robot, mass_kg=factor * robot.mass_kg)
-    return np.full(4, 2.0 * heavier.hover_speed.item() - 1.0)
+    return np.full(robot.num_motors, 2.0 * heavier.hover_speed.item() - 1.0)
 
 
 def dropped_from(
     height_m: float, robot: MultirotorParameters, **changes: torch.Tensor
 ) -> MultirotorState:
     position = torch.tensor([[0.0, 0.0, height_m]], dtype=torch.float64)
-    return replace(resting(1, like=robot.mass_kg), position=position, **changes)
+    still = resting(1, like=robot.mass_kg, num_motors=robot.num_motors)
+    return replace(still, position=position, **changes)
 
 
 def tumbling(n: int, seed: int) -> tuple[MultirotorParameters, MultirotorState, torch.Tensor]:
@@ -110,7 +111,8 @@ def test_same_forces_same_flight(seed: int) -> None:
 @pytest.mark.parametrize("name", ROBOTS)
 def test_same_forces_same_flight_on_known_platforms(name: str) -> None:
     robot = load_robot(name)
-    speed = robot.hover_speed.item() + 0.01 * torch.tensor([[1.0, -1.0, 0.5, 0.2]]).double()
+    uneven = torch.tensor([[1.0, -1.0, 0.5, 0.2, 0.4, -0.3]]).double()[:, : robot.num_motors]
+    speed = robot.hover_speed.item() + 0.01 * uneven
     start = dropped_from(0.0, robot, motor_speed=speed)
     end = analytic(robot, start, speed, 200, 0.005)
     engine = free_flight(robot, start, speed[0], 1.0, 0.001)
@@ -174,9 +176,10 @@ def test_mass_and_inertia_are_exact() -> None:
 
 @pytest.mark.parametrize("name", EVERY_ROBOT)
 def test_stands_on_the_floor_with_motors_off(name: str) -> None:
-    engine = MujocoMultirotor(load_robot(name, 3))
+    robot = load_robot(name, 3)
+    engine = MujocoMultirotor(robot)
     assert engine.position.tolist() == [0.0, 0.0, 0.0]
-    engine.step(OFF, 2.0)
+    engine.step(-np.ones(robot.num_motors), 2.0)
     assert np.abs(engine.position).max() < 1e-5
     assert np.abs(engine.linear_velocity).max() < 1e-4
     assert engine.orientation[0] == pytest.approx(1.0, abs=1e-9)
@@ -279,7 +282,7 @@ def test_lands_on_its_feet(name: str, tilt_rad: float) -> None:
     engine.reset(dropped_from(0.2 + arm * math.sin(tilt_rad), robot, orientation=half))
     heights = []
     for _ in range(150):
-        engine.step(OFF, 0.02)
+        engine.step(-np.ones(robot.num_motors), 0.02)
         heights.append(engine.position[2])
     landed = int(np.argmax(np.array(heights) < 0.01))
     assert min(heights) > -0.02

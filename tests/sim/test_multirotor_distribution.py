@@ -51,7 +51,7 @@ def test_bounds_of_the_rules(robots: MultirotorParameters) -> None:
         (robots.thrust_to_weight, 1.5, 5.0),
         (robots.mass_kg, 0.02, 5.0),
         (robots.torque_to_inertia, 40.0, 1200.0),
-        (robots.torque_coefficient_m, 0.005, 0.05),
+        (robots.torque_coefficient_m.abs(), 0.005, 0.05),
         (robots.rise_time_s, 0.03, 0.10),
         (robots.fall_time_s, 0.03, 0.30),
     ):
@@ -74,7 +74,8 @@ def test_proportions(robots: MultirotorParameters) -> None:
     shares = robots.thrust_curve_n[:, 0] / (robots.max_thrust_n / 4).unsqueeze(-1)
     assert torch.allclose(shares, torch.tensor([0.0320, 0.1305, 0.8375]).double())
     assert (robots.thrust_curve_n == robots.thrust_curve_n[:, :1]).all()
-    assert (robots.motor_position_m.abs() == robots.motor_position_m[:, :1, :1].abs()).all()
+    corners = robots.motor_position_m.abs() / robots.arm_length_m[:, None, None]
+    assert torch.allclose(corners, torch.full_like(corners, 2**-0.5), rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)

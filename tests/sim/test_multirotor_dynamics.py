@@ -11,7 +11,6 @@ from torch import Tensor
 from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
-    MOTOR_SPIN,
     InitialStates,
     MultirotorParameters,
     MultirotorState,
@@ -175,14 +174,14 @@ def test_tilted_and_shifted_motors_push_and_turn_as_cross_products_say() -> None
     rotation = rotation_matrix(state.orientation).numpy()
     for i in range(len(robots)):
         force, torque = np.zeros(3), np.zeros(3)
-        for motor, spin in enumerate(MOTOR_SPIN):
+        for motor in range(robots.num_motors):
             w = speed[i, motor].item()
             thrust = robots.thrust_curve_n[i, motor].numpy() @ (1.0, w, w * w)
             pull = thrust * robots.motor_axis[i, motor].numpy()
             lever = np.append(robots.motor_position_m[i, motor].numpy(), 0.0)
             force += pull
             torque += np.cross(lever, pull)
-            torque += spin * robots.torque_coefficient_m[i, motor].item() * pull
+            torque += robots.torque_coefficient_m[i, motor].item() * pull
         inertia = robots.inertia_kg_m2[i].numpy()
         rate = state.angular_velocity[i].numpy()
         weight = np.array([0.0, 0.0, GRAVITY_M_S2])

@@ -8,7 +8,7 @@ import tyro
 from acclimate_contract import ConfigError
 from acclimate_sim.commands import RobotsCfg, robots
 from acclimate_sim.multirotor import InitialStates, reset, step
-from acclimate_sim.robots import ROBOTS, load_robot
+from acclimate_sim.robots import DRAWN, ROBOTS, load_robot
 
 # Thrust to weight, torque to inertia and hover speed computed independently from the same
 # published parameter files; the torque to inertia takes motors at (x, x) for robots that are not
@@ -23,6 +23,7 @@ KNOWN = {
     "flightmare": (12.1, 467, 0.25),
     "soft": (3.31, 194, 0.43),
     "soft_rigid": (3.32, 199, 0.36),
+    "typhoon_h480": (5.74, 424, 0.42),
 }
 
 
@@ -38,18 +39,19 @@ def test_figures_are_the_published_ones(name: str) -> None:
     coarse = 0.05 if thrust_to_weight > 10 else 0.005
     assert robot.thrust_to_weight.item() == pytest.approx(thrust_to_weight, abs=coarse)
     assert robot.hover_speed.item() == pytest.approx(hover, abs=0.0051)
-    square_arm_m = 2**0.5 * robot.motor_position_m[0, 0, 0]
-    ratio = robot.torque_to_inertia * square_arm_m / robot.arm_length_m
+    ratio = robot.torque_to_inertia
+    if robot.num_motors == 4:
+        ratio = ratio * 2**0.5 * robot.motor_position_m[0, 0, 0] / robot.arm_length_m
     assert ratio.item() == pytest.approx(torque_to_inertia, rel=0.004)
 
 
-@pytest.mark.parametrize("name", [*ROBOTS, "random"])
+@pytest.mark.parametrize("name", [*ROBOTS, *DRAWN])
 def test_hover_holds(name: str) -> None:
     """Two seconds at the hover setpoint leave the robot where it was."""
     robot = load_robot(name, 3)
     still = InitialStates(at_rest_fraction=1.0)
     state = reset(robot, still, torch.Generator().manual_seed(0))
-    speed = robot.hover_speed.unsqueeze(-1).repeat(1, 4)
+    speed = robot.hover_speed.unsqueeze(-1).repeat(1, robot.num_motors)
     state.motor_speed.copy_(speed)
     for _ in range(200):
         state = step(robot, state, 2 * speed - 1, 0.01)

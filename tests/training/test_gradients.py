@@ -26,7 +26,7 @@ from acclimate_training.problems.multirotor_tracking import (
     TrackingCost,
     stop_lost,
 )
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
+from acclimate_training.problems.privileged import num_privileged
 
 WEIGHTS = TrackingCost()
 UNTAMED = Taming(state_damping=1.0, max_robot_gradient=float("inf"))
@@ -86,7 +86,7 @@ def test_gradient_agrees_with_finite_differences(policy: MultirotorPolicy) -> No
 def test_gradient_through_the_whole_world_agrees_with_finite_differences() -> None:
     """Delays, air, ground, battery, noise, dropouts, changes, odd rates, and what oracles see."""
     torch.manual_seed(0)
-    cfg = PolicyCfg(time_aware=True, preview=True, privileged=NUM_PRIVILEGED)
+    cfg = PolicyCfg(time_aware=True, preview=True, privileged=num_privileged(4))
     batch = harsh_episodes(num_envs=8, num_steps=20)
     assert batch.delay_taps > 1
     assert_gradient_is_that_of_finite_differences(MultirotorPolicy(cfg), batch)

@@ -34,7 +34,7 @@ from acclimate_training.policies.teachers import (
 from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.problems.episodes import Situations, draw_episodes
 from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
+from acclimate_training.problems.privileged import num_privileged
 from acclimate_training.trainer import CHECKPOINT, Report, train
 
 CPU = torch.device("cpu")
@@ -225,7 +225,7 @@ def test_known_robots_stay_the_same_and_their_flights_do_not() -> None:
 
 def test_teacher_with_a_bottleneck_knows_the_robot_through_its_latent_only() -> None:
     teacher = make_teachers(PolicyCfg(), width=8, latent_width=3)
-    known = torch.randn(5, NUM_PRIVILEGED)
+    known = torch.randn(5, num_privileged(4))
     latent = latent_of(teacher, known)
     assert latent.shape == (5, 3)
     assert isinstance(teacher.encoder, Bottlenecked)

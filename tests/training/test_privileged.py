@@ -19,7 +19,7 @@ from acclimate_sim.multirotor import (
 from acclimate_sim.multirotor.distribution import diverse
 from acclimate_sim.robots import load_robot
 from acclimate_training.problems.episodes import MAX_DELAY_TAPS, SITUATIONS, draw_episodes
-from acclimate_training.problems.privileged import NUM_PRIVILEGED, privileged
+from acclimate_training.problems.privileged import num_privileged, privileged
 
 Told = tuple[MultirotorParameters, Imperfections, Disturbances, MultirotorState, Tensor]
 
@@ -46,7 +46,7 @@ def test_every_number_is_finite_and_of_order_one() -> None:
     for t in (0, 10, 19):
         now = batch.disturbances.at(t)
         told = privileged(batch.robots, batch.imperfections, now, batch.start, actions)
-        assert told.shape == (3000, NUM_PRIVILEGED)
+        assert told.shape == (3000, num_privileged(4))
         assert told.dtype == torch.float32
         assert told.isfinite().all()
         others = torch.cat((told[:, :17], told[:, 20:]), dim=-1)
@@ -103,6 +103,6 @@ def test_imperfections_are_told() -> None:
 def test_a_robot_without_delay_has_one_past_action_and_zeros_behind_it() -> None:
     robot, imperfections, now, state, actions = simple()
     told = privileged(robot, imperfections, now, state, actions[:, :1])[0]
-    assert told.shape == (NUM_PRIVILEGED,)
+    assert told.shape == (num_privileged(4),)
     torch.testing.assert_close(told[29:33], actions[0, 0])
     assert (told[33:41] == 0.0).all()

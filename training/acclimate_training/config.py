@@ -57,7 +57,7 @@ class ImitationCfg:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainCfg:
-    """Meta-train a quadrotor policy from nothing.
+    """Meta-train a policy from nothing.
 
     The same command with the same --out goes on where a stopped run left off.
     """
@@ -70,7 +70,7 @@ class TrainCfg:
     """Gradients through the simulator into the policy, or into teachers that it then imitates."""
     imitation: ImitationCfg = field(default_factory=ImitationCfg)
     """Teachers and student of `meta-imitation`."""
-    space: Literal["published", "widened", "noisy", "diverse", "delayed"] = "noisy"
+    space: Literal["published", "widened", "noisy", "diverse", "delayed", "hexarotor"] = "noisy"
     """Distribution that training robots are drawn from."""
     situations: Literal["calm", "harsh"] = "calm"
     """What else flights meet: nothing, or wind, changes in mid-flight, odd rates, wild starts."""

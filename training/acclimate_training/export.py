@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from acclimate_contract import (
     ACTION_OUTPUT,
     MANIFEST_KEY,
-    QUADROTOR,
     GoldenSequence,
     Manifest,
     MemorySpec,
@@ -78,12 +77,12 @@ def export_policy(
             f"policy '{name}' reads what only a simulator knows, and no robot could feed it. "
             "Fix: train with --policy.privileged 0, or let it teach: --algorithm meta-imitation."
         )
-    policy = policy.to("cpu").eval()
+    policy, family = policy.to("cpu").eval(), policy.cfg.robots
     manifest = Manifest(
         name=name,
-        family=QUADROTOR,
-        signals=tuple(QUADROTOR.signal(signal) for signal in policy.cfg.signals),
-        action=QUADROTOR.action,
+        family=family,
+        signals=tuple(family.signal(signal) for signal in policy.cfg.signals),
+        action=family.action,
         memory=(
             MemorySpec(
                 input=MEMORY_INPUT,
@@ -101,7 +100,7 @@ def export_policy(
     model = _to_onnx(policy)
     with replacing(path) as temporary:
         write_manifest(model, manifest, temporary)
-        load_policy(temporary, family=QUADROTOR.name)
+        load_policy(temporary, family=family.name)
     return manifest
 
 
@@ -129,7 +128,7 @@ def record_golden(policy: MultirotorPolicy) -> GoldenSequence:
         "orientation": quat / np.linalg.norm(quat, axis=1, keepdims=True),
         "linear_velocity_error": rng.normal(size=(GOLDEN_STEPS, 3)),
         "angular_velocity": 3.0 * rng.normal(size=(GOLDEN_STEPS, 3)),
-        "previous_action": rng.uniform(-1.0, 1.0, size=(GOLDEN_STEPS, 4)),
+        "previous_action": rng.uniform(-1.0, 1.0, size=(GOLDEN_STEPS, policy.cfg.num_motors)),
         "time_step": rng.uniform(0.5, 2.0, size=(GOLDEN_STEPS, 1)) * PERIOD_S,
         "reference_preview": 0.3 * rng.normal(size=(GOLDEN_STEPS, 4, 3)),
     }
@@ -151,7 +150,7 @@ def record_golden(policy: MultirotorPolicy) -> GoldenSequence:
 def _to_onnx(policy: MultirotorPolicy) -> onnx.ModelProto:
     """Trace the policy into plain operators with a free batch axis."""
     # Two robots: a batch of one would be taken for a constant.
-    example = [torch.zeros(2, *QUADROTOR.signal(name).shape) for name in policy.cfg.signals]
+    example = [torch.zeros(2, *policy.cfg.robots.signal(name).shape) for name in policy.cfg.signals]
     inputs = (*example, policy.initial_memory(2))
     names = [*policy.cfg.signals, MEMORY_INPUT]
     batch = torch.export.Dim("batch")

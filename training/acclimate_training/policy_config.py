@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from acclimate_contract import ConfigError
+from acclimate_contract import ROBOT_FAMILIES, ConfigError, RobotFamily
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyCfg:
     """Size and senses of a multirotor policy."""
 
+    family: Literal["quadrotor", "hexarotor"] = "quadrotor"
+    """Robots it flies; those of the training's space."""
     cell: Literal["gru", "none", "stack"] = "gru"
     """Memory cell: gru; none or stack are controls that remember nothing or a few frames."""
     width: int = 16
@@ -31,6 +33,16 @@ class PolicyCfg:
         for name in ("width", "memory_width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}. Fix: make it at least 1.")
+
+    @property
+    def robots(self) -> RobotFamily:
+        """What the contract says about the family."""
+        return ROBOT_FAMILIES[self.family]
+
+    @property
+    def num_motors(self) -> int:
+        """Setpoints it gives."""
+        return len(self.robots.action.channels)
 
     @property
     def signals(self) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from acclimate_contract import multirotor_family
 from acclimate_deploy.files import write_json
 from acclimate_deploy.provenance import provenance
-from acclimate_sim.multirotor import DISTRIBUTIONS
+from acclimate_sim.multirotor import DISTRIBUTIONS, sample
 from acclimate_training.algorithms.algorithm import Algorithm, AlgorithmMaker
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.algorithms.meta_imitation import by_imitation
@@ -60,6 +61,7 @@ def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Pa
     device = choose_device(cfg.device)
     _check_team(cfg, device)
     _check_compiler(cfg)
+    _check_family(cfg)
     done, elapsed_s = _progress_of(_last_checkpoint(cfg))
     iteration = done
     logger.info("%d of %d iterations are done", done, cfg.iterations)
@@ -165,6 +167,17 @@ def _check_team(cfg: TrainCfg, device: torch.device) -> None:
         raise TrainingError(
             f"{cfg.workers} workers share CPU cores, and this run computes on {device}, which one "
             "process fills. Fix: --workers 1, or --device cpu."
+        )
+
+
+def _check_family(cfg: TrainCfg) -> None:
+    """Refuse to give setpoints to motors that the robots do not have."""
+    robots = sample(DISTRIBUTIONS[cfg.space](), 1, torch.Generator())
+    family = multirotor_family(robots.num_motors)
+    if family.name != cfg.policy.family:
+        raise TrainingError(
+            f"the robots of --space {cfg.space} are {family.name}s and the policy is for a "
+            f"{cfg.policy.family}. Fix: --policy.family {family.name}."
         )
 
 

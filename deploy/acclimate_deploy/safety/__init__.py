@@ -2,7 +2,6 @@
 
 from acclimate_deploy.safety.limits import MultirotorLimits
 from acclimate_deploy.safety.supervisor import (
-    SAFE_COMMAND,
     Decision,
     Inputs,
     Mode,
@@ -10,10 +9,10 @@ from acclimate_deploy.safety.supervisor import (
     SupervisorState,
     decide,
     find_problems,
+    safe_command,
 )
 
 __all__ = [
-    "SAFE_COMMAND",
     "Decision",
     "Inputs",
     "Mode",
@@ -22,4 +21,5 @@ __all__ = [
     "SupervisorState",
     "decide",
     "find_problems",
+    "safe_command",
 ]

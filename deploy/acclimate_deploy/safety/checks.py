@@ -7,11 +7,8 @@ from math import acos, isfinite, sqrt
 
 import numpy as np
 
-from acclimate_contract import QUADROTOR
 from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety.limits import MultirotorLimits
-
-_CHANNELS = QUADROTOR.action.channels
 
 
 def check_clock(now_s: float, last_now_s: float) -> list[str]:
@@ -131,15 +128,23 @@ def check_geofence(odometry: MultirotorState, limits: MultirotorLimits) -> list[
     return found
 
 
-def check_command(command: np.ndarray | None, max_command: float) -> list[str]:
-    """Find a command that no clamping can make good."""
+def check_command(
+    command: np.ndarray | None, channels: tuple[str, ...], max_command: float
+) -> list[str]:
+    """Find a command that no clamping can make good.
+
+    Args:
+        command: One setpoint per motor; None before the first.
+        channels: Names of the motors.
+        max_command: Largest magnitude.
+    """
     if command is None:
         return ["no command has arrived from the policy"]
     shape, kind = np.shape(command), np.asarray(command).dtype.kind
-    if shape != (len(_CHANNELS),) or kind not in "fiu":
+    if shape != (len(channels),) or kind not in "fiu":
         return [
             f"the command has shape {shape} of type {np.asarray(command).dtype} and should have "
-            f"one number for each of {', '.join(_CHANNELS)}"
+            f"one number for each of {', '.join(channels)}"
         ]
     values = [float(value) for value in command]
     if not all(map(isfinite, values)):

@@ -10,18 +10,31 @@ timer, whether or not anything has arrived, and always returns a command that ma
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from math import inf, isfinite
 
 import numpy as np
 
-from acclimate_contract import QUADROTOR
+from acclimate_contract import QUADROTOR, RobotFamily, robot_family
 from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import checks
 from acclimate_deploy.safety.limits import MultirotorLimits
 
-SAFE_COMMAND = np.full(len(QUADROTOR.action.channels), QUADROTOR.action.low, dtype=np.float32)
-"""Every motor at its lowest setpoint: what is sent in every mode but ARMED, and last at exit."""
-SAFE_COMMAND.flags.writeable = False
+
+@cache
+def safe_command(family: str) -> np.ndarray:
+    """Every motor at its lowest setpoint: what is sent in every mode but ARMED, and last at exit.
+
+    Args:
+        family: Name of the family whose motors they are.
+
+    Returns:
+        (num_motors,) float32, read-only.
+    """
+    action = robot_family(family).action
+    command = np.full(len(action.channels), action.low, dtype=np.float32)
+    command.flags.writeable = False
+    return command
 
 
 class Mode(Enum):
@@ -48,6 +61,7 @@ class SupervisorState:
     """What the supervisor remembers between two ticks.
 
     Attributes:
+        family: Whose motors it owns.
         mode: Present mode.
         reasons: Why it tripped or was stopped; empty in the other modes.
         since_s: When it entered the mode.
@@ -56,6 +70,7 @@ class SupervisorState:
         command_stamp_s: Newest command stamp seen.
     """
 
+    family: RobotFamily = QUADROTOR
     mode: Mode = Mode.DISARMED
     reasons: tuple[str, ...] = ()
     since_s: float = -inf
@@ -71,7 +86,8 @@ class Inputs:
     Attributes:
         now_s: Time, on the clock of the stamps.
         odometry: Newest measurement; None before the first.
-        command: (4,) newest command of the policy, nominally in [-1, 1]; None before the first.
+        command: (num_motors,) newest command of the policy, nominally in [-1, 1]; None before the
+            first.
         command_stamp_s: When the measurement behind the command was taken.
         request: What is asked for.
     """
@@ -89,7 +105,7 @@ class Decision:
 
     Attributes:
         state: For the next tick.
-        command: (4,) float32, finite, in [-1, 1]: to be applied.
+        command: (num_motors,) float32, finite, in [-1, 1]: to be applied.
         reasons: Why the motors are held, or a request was refused; sentences with the measured
             value and the limit.
         accepted: False if the request was refused.
@@ -124,7 +140,7 @@ def decide(limits: MultirotorLimits, state: SupervisorState, inputs: Inputs) -> 
 
 def _emergency_stop(seen: SupervisorState) -> Decision:
     if seen.mode is Mode.EMERGENCY_STOPPED:  # the first stop is the one to be explained
-        return Decision(state=seen, command=SAFE_COMMAND, reasons=seen.reasons)
+        return _hold(seen, seen.reasons)
     reasons = (f"an emergency stop was requested while {seen.mode.value}",)
     return _enter(seen, Mode.EMERGENCY_STOPPED, (*reasons, *seen.reasons))
 
@@ -161,7 +177,7 @@ def _while_disarmed(
     if problems := find_problems(arming, state, inputs):
         return _hold(seen, problems, accepted=False)
     decision = _enter(seen, Mode.ARMED)
-    return replace(decision, command=_clamped(inputs))
+    return replace(decision, command=_clamped(seen, inputs))
 
 
 def _while_armed(
@@ -171,8 +187,8 @@ def _while_armed(
         return _enter(seen, Mode.TRIPPED, problems)
     if inputs.request is Request.RESET:
         reason = ("there is no emergency stop to reset",)
-        return Decision(state=seen, command=_clamped(inputs), reasons=reason, accepted=False)
-    return Decision(state=seen, command=_clamped(inputs))
+        return Decision(state=seen, command=_clamped(seen, inputs), reasons=reason, accepted=False)
+    return Decision(state=seen, command=_clamped(seen, inputs))
 
 
 def find_problems(
@@ -202,7 +218,7 @@ def find_problems(
             limits.max_future_s,
         )
         found += _check_odometry(limits, odometry)
-    found += checks.check_command(inputs.command, limits.max_command)
+    found += checks.check_command(inputs.command, state.family.action.channels, limits.max_command)
     if inputs.command is not None:
         found += checks.check_stamp(
             "the measurement behind the command",
@@ -230,10 +246,8 @@ def _remember(state: SupervisorState, inputs: Inputs) -> SupervisorState:
     odometry = inputs.odometry
     odometry_stamp_s = state.odometry_stamp_s if odometry is None else odometry.stamp_s
     command_stamp_s = state.command_stamp_s if inputs.command is None else inputs.command_stamp_s
-    return SupervisorState(
-        mode=state.mode,
-        reasons=state.reasons,
-        since_s=state.since_s,
+    return replace(
+        state,
         now_s=_if_finite(inputs.now_s, state.now_s),
         odometry_stamp_s=_if_finite(odometry_stamp_s, state.odometry_stamp_s),
         command_stamp_s=_if_finite(command_stamp_s, state.command_stamp_s),
@@ -247,13 +261,14 @@ def _if_finite(value: float, otherwise: float) -> float:
 def _enter(seen: SupervisorState, mode: Mode, reasons: tuple[str, ...] = ()) -> Decision:
     since_s = seen.since_s if mode is seen.mode else seen.now_s
     state = replace(seen, mode=mode, reasons=reasons, since_s=since_s)
-    return Decision(state=state, command=SAFE_COMMAND, reasons=reasons)
+    return Decision(state=state, command=safe_command(seen.family.name), reasons=reasons)
 
 
 def _hold(seen: SupervisorState, reasons: tuple[str, ...], accepted: bool = True) -> Decision:
-    return Decision(state=seen, command=SAFE_COMMAND, reasons=reasons, accepted=accepted)
+    command = safe_command(seen.family.name)
+    return Decision(state=seen, command=command, reasons=reasons, accepted=accepted)
 
 
-def _clamped(inputs: Inputs) -> np.ndarray:
-    action = QUADROTOR.action
+def _clamped(seen: SupervisorState, inputs: Inputs) -> np.ndarray:
+    action = seen.family.action
     return np.clip(np.asarray(inputs.command, dtype=np.float32), action.low, action.high)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from acclimate_contract import ConfigError
 from acclimate_sim.fused import FusedLoop
-from acclimate_sim.multirotor.distribution import published, sample
+from acclimate_sim.multirotor.distribution import published, sample, with_motors
 from acclimate_sim.multirotor.dynamics import step
 from acclimate_sim.multirotor.parameters import MultirotorParameters
 from acclimate_sim.multirotor.state import MultirotorState, resting
@@ -60,7 +60,7 @@ class FusedSteps:
             torque_nm=zeros if external_torque_nm is None else external_torque_nm,
         )
         _refuse_others([*vars(parameters).values(), *vars(state).values(), *vars(period).values()])
-        loop = _compiled()
+        loop = _compiled(parameters.num_motors)
         if not _same(parameters, self._robots):
             self._robots, self._world = parameters, loop.padded(pack(parameters), last=True)
         start, moment = (loop.padded(pack(tree), last=True) for tree in (state, period))
@@ -69,13 +69,17 @@ class FusedSteps:
 
 
 @cache
-def _compiled() -> FusedLoop:
-    """The loop, from any robot as an example."""
-    robot = sample(published(), 1, torch.Generator()).to(torch.float32)
-    state = resting(1, like=robot.mass_kg)
+def _compiled(num_motors: int) -> FusedLoop:
+    """The loop, from any robot with so many motors as an example."""
+    space = with_motors(published(), num_motors)
+    robot = sample(space, 1, torch.Generator()).to(torch.float32)
+    state = resting(1, like=robot.mass_kg, num_motors=num_motors)
     nothing = torch.zeros(1, 3)
     period = _Period(
-        action=torch.zeros(1, 4), length_s=torch.ones(1), force_n=nothing, torque_nm=nothing + 0.0
+        action=torch.zeros(1, num_motors),
+        length_s=torch.ones(1),
+        force_n=nothing,
+        torque_nm=nothing + 0.0,
     )
     return FusedLoop(_step, ((robot,), state, period))
 

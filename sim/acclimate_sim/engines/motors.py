@@ -16,17 +16,17 @@ def spin(
 
     Args:
         parameters: The robots.
-        speed: (num_envs, 4), motor speeds in [0, 1] at the start.
-        setpoint: (num_envs, 4), motor speeds in [0, 1] to go to.
+        speed: (num_envs, num_motors), motor speeds in [0, 1] at the start.
+        setpoint: (num_envs, num_motors), motor speeds in [0, 1] to go to.
         dt_s: (num_envs,).
         count: Steps, at least one.
 
     Returns:
-        Motor speeds at the end, (num_envs, 4), and mean thrusts of each step in newton,
-        (num_envs, count, 4); thrust curves that turn negative do so here.
+        Motor speeds at the end, (num_envs, num_motors), and mean thrusts of each step in newton,
+        (num_envs, count, num_motors); thrust curves that turn negative do so here.
     """
     lag_s = torch.where(setpoint >= speed, parameters.rise_time_s, parameters.fall_time_s)
-    per_lag = (dt_s.unsqueeze(-1) / lag_s).unsqueeze(1)  # (num_envs, 1, 4)
+    per_lag = (dt_s.unsqueeze(-1) / lag_s).unsqueeze(1)  # (num_envs, 1, num_motors)
     past = torch.arange(count + 1, device=speed.device, dtype=speed.dtype)
     gap = (speed - setpoint).unsqueeze(1) * torch.exp(-per_lag * past.view(1, -1, 1))
     target, gap, last = setpoint.unsqueeze(1), gap[:, :-1], gap[:, -1]

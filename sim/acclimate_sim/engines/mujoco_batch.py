@@ -19,7 +19,8 @@ from acclimate_sim.multirotor.parameters import MultirotorParameters
 from acclimate_sim.multirotor.state import MultirotorState
 
 INPUTS = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_QFRC_APPLIED)
-"""Of a step: thrusts (4,), then a force in the world frame and a torque in the body frame, (6,)."""
+"""Of a step: thrusts (num_motors,), then a force in the world frame and a torque in the body
+frame, (6,)."""
 TIME, VELOCITY = 0, slice(8, 14)
 """Columns of a full physics state."""
 LIMIT = float(mujoco.mjMAXVAL)
@@ -58,8 +59,8 @@ class MujocoBatch:
         self._timestep_s = timestep_s
         self._models = MujocoModels(floor=floor_m is not None)
         self._pool = Rollout(nthread=threads if threads > 1 else 0)
-        blank = blank_model(floor_m is not None)
-        self._data = [mujoco.MjData(blank) for _ in range(threads)]
+        self._threads = threads
+        self._data: list[mujoco.MjData] = []
 
     def __call__(
         self,
@@ -81,6 +82,9 @@ class MujocoBatch:
             parameters, state, action, dt_s, external_force_n, external_torque_nm, device="cpu"
         )
         models, _ = self._models.fit(parameters)
+        if not self._data or self._data[0].model.nu != parameters.num_motors:
+            blank = blank_model(self._floor_m is not None, parameters.num_motors)
+            self._data = [mujoco.MjData(blank) for _ in range(self._threads)]
         floor_m = heights(self._floor_m, len(period))
         pose, velocity = period.pose.clone(), period.velocity.clone()
         motor_speed, lost = period.motor_speed.clone(), period.lost.clone()
@@ -103,7 +107,7 @@ class MujocoBatch:
         """Take `count` steps from `start`, (num_envs, 13).
 
         Returns:
-            Where they end, (num_envs, 13), motor speeds, (num_envs, 4), and who failed.
+            Where they end, (num_envs, 13), motor speeds, (num_envs, num_motors), and who failed.
         """
         step_s = (period.length_s / count).numpy()
         for model, s in zip(models, step_s.tolist(), strict=True):

@@ -4,17 +4,20 @@
 # (MuJoCo's bindings come without type information.)
 
 import copy
-import math
-from functools import lru_cache
+from functools import cache
 
 import mujoco
 import numpy as np
 import torch
 
 from acclimate_contract import ConfigError
-from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, MultirotorParameters
+from acclimate_sim.multirotor.parameters import (
+    GRAVITY_M_S2,
+    MultirotorParameters,
+    motor_directions,
+)
 
-BODY = "quadrotor"
+BODY = "multirotor"
 LEG_TOP, LEG_BOTTOM, LEG_RADIUS = 0.1, -0.3, 0.08
 """Shape of a landing leg in arm lengths: a vertical capsule through each motor, as high above it as
 propellers are, so that a robot that tips over lies on its motors."""
@@ -24,20 +27,28 @@ does not bounce; a ratio of 1 throws the robot up again at an eighth of the spee
 MAX_TIMESTEP_S = 0.001
 ROBOT = 1
 """Index of the robot's body; 0 is the world."""
-NUMBERS = np.dtype(
-    [("mass", "f8"), ("inertia", "f8", 3), ("position", "f8", (4, 2)), ("gear", "f8", (4, 6))]
-)
-"""All that a model knows of a robot: kg, kg m^2, m, and what 1 N of a motor does to the body."""
+
+
+@cache
+def numbers_dtype(num_motors: int) -> np.dtype:
+    """All that a model knows of a robot: kg, kg m^2, m, and what 1 N of a motor does to it."""
+    return np.dtype(
+        [
+            ("mass", "f8"),
+            ("inertia", "f8", 3),
+            ("position", "f8", (num_motors, 2)),
+            ("gear", "f8", (num_motors, 6)),
+        ]
+    )
 
 
 def numbers(parameters: MultirotorParameters) -> np.ndarray:
-    """What models know of robots, (num_envs,) of `NUMBERS`.
+    """What models know of robots, (num_envs,) of `numbers_dtype`.
 
     Thrust curves and lags are not among it: models take thrusts.
     """
-    spin = torch.tensor(MOTOR_SPIN).to(parameters.mass_kg)
-    reaction = (spin * parameters.torque_coefficient_m).unsqueeze(-1) * parameters.motor_axis
-    rows = np.empty(len(parameters), dtype=NUMBERS)
+    reaction = parameters.torque_coefficient_m.unsqueeze(-1) * parameters.motor_axis
+    rows = np.empty(len(parameters), dtype=numbers_dtype(parameters.num_motors))
     for name, value in (
         ("mass", parameters.mass_kg),
         ("inertia", parameters.inertia_kg_m2),
@@ -61,7 +72,7 @@ def build_model(
         timestep_s: Integration step.
         floor: Add the floor and the landing legs; without it nothing can touch anything.
     """
-    model = blank_model(floor)
+    model = blank_model(floor, parameters.num_motors)
     model.opt.timestep = timestep_s
     write(model, numbers(parameters)[0], mujoco.MjData(model))
     return model
@@ -71,11 +82,11 @@ def write(model: mujoco.MjModel, row: np.ndarray, scratch: mujoco.MjData) -> Non
     """Make a model that of another robot, as if it had been compiled from it.
 
     The tree of bounding boxes alone stays as it is, and nothing reads it (see `_compiled`); the
-    extent, by which cameras choose what is near, is exact for motors in a square only.
+    extent, by which cameras choose what is near, is exact for evenly spread motors only.
 
     Args:
         model: From this module.
-        row: One of `NUMBERS`.
+        row: One of `numbers`.
         scratch: Data of any such model; derived constants are computed in it, in the reference
             pose, so it must not be one that flies.
     """
@@ -89,9 +100,9 @@ def write(model: mujoco.MjModel, row: np.ndarray, scratch: mujoco.MjData) -> Non
     _write_statistics(model, row)
 
 
-def blank_model(floor: bool) -> mujoco.MjModel:
+def blank_model(floor: bool, num_motors: int) -> mujoco.MjModel:
     """A model of no robot in particular, to be written into; a copy of its own for each call."""
-    return copy.copy(_compiled(floor))
+    return copy.copy(_compiled(floor, num_motors))
 
 
 def check_timestep(timestep_s: float) -> None:
@@ -112,8 +123,8 @@ def standing_height_m(parameters: MultirotorParameters) -> float:
     return float(np.abs(LEG_BOTTOM) * parameters.arm_length_m[0])
 
 
-@lru_cache(maxsize=2)
-def _compiled(floor: bool) -> mujoco.MjModel:
+@cache
+def _compiled(floor: bool, num_motors: int) -> mujoco.MjModel:
     """Compile a unit robot; compiling every robot takes four times as long as writing it."""
     spec = mujoco.MjSpec()
     spec.modelname = BODY
@@ -121,7 +132,7 @@ def _compiled(floor: bool) -> mujoco.MjModel:
     spec.option.gravity = (0.0, 0.0, -GRAVITY_M_S2)
     # A robot that silently jumps back to its start would look like one that recovered.
     spec.option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-    # Boxes around the legs would be those of the unit robot, and four legs need none.
+    # Boxes around the legs would be those of the unit robot, and so few legs need none.
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
     if not floor:
         spec.option.disableflags |= _nothing_to_feel()
@@ -131,7 +142,7 @@ def _compiled(floor: bool) -> mujoco.MjModel:
     body.mass = 1.0
     body.inertia = (1.0, 1.0, 1.0)
     body.explicitinertial = True
-    for i, (x, y) in enumerate(((1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))):
+    for i, (x, y) in enumerate(motor_directions(num_motors).tolist()):
         body.add_site(name=f"motor_{i}", pos=(x, y, 0.0))
         motor = spec.add_actuator(name=f"motor_{i}", target=f"motor_{i}")
         motor.trntype = mujoco.mjtTrn.mjTRN_SITE
@@ -164,12 +175,12 @@ def _add_leg(body: mujoco.MjsBody, x: float, y: float) -> None:
 
 
 def _write_legs(model: mujoco.MjModel, position: np.ndarray) -> None:
-    """Shape the legs for motors at `position`, (4, 2) m."""
+    """Shape the legs for motors at `position`, (num_motors, 2) m."""
     arm = float(np.linalg.norm(position, axis=-1).mean())
     top, bottom, radius = LEG_TOP * arm, (LEG_BOTTOM + LEG_RADIUS) * arm, LEG_RADIUS * arm
     half = 0.5 * (top - bottom)
     legs = model.geom_bodyid == ROBOT
-    model.geom_pos[legs] = np.column_stack((position, np.full(4, 0.5 * (top + bottom))))
+    model.geom_pos[legs] = np.column_stack((position, np.full(len(position), 0.5 * (top + bottom))))
     model.geom_size[legs, :2] = radius, half
     model.geom_rbound[legs] = half + radius
     model.geom_aabb[legs, 3:] = radius, radius, half + radius
@@ -179,7 +190,7 @@ def _write_statistics(model: mujoco.MjModel, row: np.ndarray) -> None:
     """What MuJoCo computes in compiling only; the solver scales by the mean inertia."""
     model.stat.meanmass = row["mass"]
     model.stat.meaninertia = (3.0 * row["mass"] + row["inertia"].sum()) / 6.0
-    unit = _compiled(bool(model.ngeom)).stat
-    scale = np.linalg.norm(row["position"], axis=-1).mean() / math.sqrt(2.0)
+    unit = _compiled(bool(model.ngeom), model.nu).stat
+    scale = np.linalg.norm(row["position"], axis=-1).mean()
     model.stat.extent, model.stat.meansize = scale * unit.extent, scale * unit.meansize
     model.stat.center = scale * unit.center

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import named
-from acclimate_sim.engines.mujoco_model import NUMBERS, blank_model, numbers, write
+from acclimate_sim.engines.mujoco_model import blank_model, numbers, numbers_dtype, write
 from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
@@ -22,9 +22,7 @@ class MujocoModels:
 
     def __init__(self, *, floor: bool) -> None:
         self._floor = floor
-        self._models: list[mujoco.MjModel] = []
-        self._numbers = np.empty(0, dtype=NUMBERS)
-        self._scratch = mujoco.MjData(blank_model(floor))
+        self._start_anew(num_motors=4)
         self._last: MultirotorParameters | None = None
         self._versions: tuple[int, ...] = ()
 
@@ -43,7 +41,9 @@ class MujocoModels:
             return self._models[:n], np.empty(0, dtype=int)
         rows = numbers(parameters)
         _refuse_impossible(rows)
-        self._grow(n)
+        if rows.dtype != self._numbers.dtype:
+            self._start_anew(parameters.num_motors)
+        self._grow(n, parameters.num_motors)
         changed = np.flatnonzero(rows != self._numbers[:n])
         for i in changed:
             write(self._models[i], rows[i], self._scratch)
@@ -51,12 +51,18 @@ class MujocoModels:
         self._last, self._versions = parameters, _versions(parameters)
         return self._models[:n], changed
 
-    def _grow(self, n: int) -> None:
+    def _start_anew(self, num_motors: int) -> None:
+        """Drop all models: robots with another number of motors have others."""
+        self._models: list[mujoco.MjModel] = []
+        self._numbers = np.empty(0, dtype=numbers_dtype(num_motors))
+        self._scratch = mujoco.MjData(blank_model(self._floor, num_motors))
+
+    def _grow(self, n: int, num_motors: int) -> None:
         """Have at least `n` models; new ones are of no robot yet."""
         missing = n - len(self._models)
         if missing > 0:
-            self._models += [blank_model(self._floor) for _ in range(missing)]
-            unwritten = np.zeros(missing, dtype=NUMBERS)
+            self._models += [blank_model(self._floor, num_motors) for _ in range(missing)]
+            unwritten = np.zeros(missing, dtype=self._numbers.dtype)
             self._numbers = np.concatenate((self._numbers, unwritten))
 
     def _unchanged(self, parameters: MultirotorParameters) -> bool:

@@ -73,7 +73,7 @@ class MujocoMultirotor:
         self._timestep_s = timestep_s
         self._model = build_model(parameters, timestep_s=timestep_s, floor=not free_flight)
         self._data = mujoco.MjData(self._model)
-        self._motor_speed = np.zeros(4)
+        self._motor_speed = np.zeros(parameters.num_motors)
         self._floor_offset_m = 0.0
         if not free_flight:
             self._floor_offset_m = self._settled_height_m(standing_height_m(parameters))
@@ -91,7 +91,7 @@ class MujocoMultirotor:
         """
         self.attach_payload(0.0)
         mujoco.mj_resetData(self._model, self._data)
-        self._motor_speed = np.zeros(4)
+        self._motor_speed = np.zeros_like(self._motor_speed)
         self._data.qpos[:] = (0.0, 0.0, self._floor_offset_m, 1.0, 0.0, 0.0, 0.0)
         if state is not None:
             self._place(state)
@@ -102,7 +102,7 @@ class MujocoMultirotor:
         """Hold motor setpoints for a while.
 
         Args:
-            setpoints: (4,), clamped to [-1, 1].
+            setpoints: (num_motors,), clamped to [-1, 1].
             duration_s: How long; split into equal steps no longer than the engine's.
 
         Raises:
@@ -111,10 +111,12 @@ class MujocoMultirotor:
             SimulationError: The state is no longer usable.
         """
         command = np.asarray(setpoints, dtype=np.float64)
-        if command.shape != (4,) or not np.isfinite(command).all():
+        num_motors = self.parameters.num_motors
+        if command.shape != (num_motors,) or not np.isfinite(command).all():
             raise ContractError(
-                f"setpoints {command} must be 4 finite numbers: motors cannot follow anything "
-                "else. Fix: check what publishes them; a safety supervisor should catch this."
+                f"setpoints {command} must be {num_motors} finite numbers: motors cannot follow "
+                "anything else. Fix: check what publishes them; a safety supervisor should catch "
+                "this."
             )
         if not (math.isfinite(duration_s) and duration_s > 0.0):
             raise ConfigError(f"{duration_s=} must be positive and finite. Fix: check the clock.")
@@ -170,7 +172,7 @@ class MujocoMultirotor:
 
     @property
     def motor_speed(self) -> np.ndarray:
-        """(4,), normalised to [0, 1]."""
+        """(num_motors,), normalised to [0, 1]."""
         return self._motor_speed.copy()
 
     @property
@@ -198,11 +200,11 @@ class MujocoMultirotor:
         """Height at which soft contacts carry the robot with its motors off."""
         self._data.qpos[2] = start_m
         count = math.ceil(SETTLING_S / self._timestep_s)
-        self._advance(np.zeros(4), self._timestep_s, count)
+        self._advance(np.zeros_like(self._motor_speed), self._timestep_s, count)
         return float(self._data.qpos[2])
 
     def _advance(self, speed: np.ndarray, dt_s: float, count: int) -> None:
-        """Move by `count` equal steps while the motors go to `speed`, (4,) in [0, 1]."""
+        """Move by `count` equal steps while the motors go to `speed`, (num_motors,) in [0, 1]."""
         now, goal, length = (
             torch.as_tensor(x, dtype=torch.float64)[None] for x in (self._motor_speed, speed, dt_s)
         )

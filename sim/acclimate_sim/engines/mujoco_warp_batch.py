@@ -31,7 +31,7 @@ FIELDS = (
 """What differs between worlds, with the constants that MuJoCo derives from it."""
 LEG_FIELDS = ("geom_pos", "geom_size", "geom_rbound", "geom_aabb")
 CONTACTS, CONSTRAINTS = 16, 64
-"""Room per world: four capsules on a plane touch it at eight points, each of four rows."""
+"""Room per world: a capsule on a plane touches it at two points, each of four rows; eight fit."""
 UNKNOWN_TO_WARP = int(mujoco.mjtDisableBit.mjDSBL_AUTORESET | mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
 """Flags that MuJoCo Warp refuses; it neither resets by itself nor has a middle phase."""
 LIMIT = 1e10
@@ -98,9 +98,10 @@ class MujocoWarp:
         length_s = common_length(period)
         count = int(period.counts(self._timestep_s)[0])
         models, changed = self._models.fit(parameters)
-        if self._worlds is None or len(self._worlds) != len(models):
+        sizes = (len(models), parameters.num_motors)
+        if self._worlds is None or self._worlds.sizes != sizes:
             self._worlds = _Worlds(
-                self._warp, self._mjw, len(models), self._device, floor=self._floor_m is not None
+                self._warp, self._mjw, sizes, self._device, floor=self._floor_m is not None
             )
             changed = np.arange(len(models))
         self._worlds.write(models, changed)
@@ -130,9 +131,13 @@ def common_length(period: Period) -> float:
 class _Worlds:
     """Model and data of a number of worlds on a device, and the recorded step."""
 
-    def __init__(self, warp: Any, mjw: Any, n: int, device: str, *, floor: bool) -> None:
-        self._warp, self._mjw, self._n = warp, mjw, n
-        blank = blank_model(floor)
+    def __init__(
+        self, warp: Any, mjw: Any, sizes: tuple[int, int], device: str, *, floor: bool
+    ) -> None:
+        self._warp, self._mjw = warp, mjw
+        self.sizes = sizes  # worlds, and motors in each
+        n, num_motors = sizes
+        blank = blank_model(floor, num_motors)
         blank.opt.disableflags &= ~UNKNOWN_TO_WARP
         self._fields = FIELDS + LEG_FIELDS if floor else FIELDS
         room = {"nconmax": CONTACTS, "njmax": CONSTRAINTS} if floor else {"nconmax": 1, "njmax": 1}
@@ -142,9 +147,6 @@ class _Worlds:
             self._data = mjw.make_data(blank, nworld=n, **room)
         self._device = device
         self._graph: Any = None
-
-    def __len__(self) -> int:
-        return self._n
 
     def write(self, models: list[mujoco.MjModel], rows: np.ndarray) -> None:
         """Copy the numbers of some models into their worlds, in place: graphs stay valid."""

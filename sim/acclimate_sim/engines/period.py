@@ -23,8 +23,8 @@ class Period:
         robots: (num_envs,) robots.
         pose: (num_envs, 7), position in m and quaternion w x y z, body to world.
         velocity: (num_envs, 6), m/s in the world frame, rad/s in the body frame.
-        motor_speed: (num_envs, 4), in [0, 1].
-        setpoint: (num_envs, 4), motor speeds in [0, 1] to go to.
+        motor_speed: (num_envs, num_motors), in [0, 1].
+        setpoint: (num_envs, num_motors), motor speeds in [0, 1] to go to.
         wrench: (num_envs, 6), force in N in the world frame, torque in N m in the body frame.
         length_s: (num_envs,).
         lost: (num_envs,), whether something is not finite.
@@ -51,12 +51,16 @@ class Period:
         return torch.ceil(self.length_s / timestep_s - 1e-6).clamp_min(1.0).long()
 
     def motors(self, count: int, *, pull_only: bool) -> tuple[Tensor, Tensor]:
-        """Motor speeds at the end, (num_envs, 4), and thrusts of each step, (num_envs, count, 4) N.
+        """Hold the setpoints for all steps.
 
         Args:
             count: Steps.
             pull_only: Clamp thrusts at zero: a propeller on a floor does not pull downwards,
                 although some published thrust curves are fits that turn negative at low speed.
+
+        Returns:
+            Motor speeds at the end, (num_envs, num_motors), and thrusts of each step in newton,
+            (num_envs, count, num_motors).
         """
         speed, thrust = spin(
             self.robots, self.motor_speed, self.setpoint, self.length_s / count, count

@@ -3,8 +3,8 @@
 Importing this package registers them, as Gymnasium expects since 1.0: it reads no entry points.
 """
 
-from acclimate_sim.envs.registration import QUADROTOR, register_environments
+from acclimate_sim.envs.registration import HEXAROTOR, QUADROTOR, register_environments
 
 register_environments()
 
-__all__ = ["QUADROTOR", "register_environments"]
+__all__ = ["HEXAROTOR", "QUADROTOR", "register_environments"]

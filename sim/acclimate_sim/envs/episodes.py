@@ -80,6 +80,7 @@ class EpisodeSource:
         self._table = lru_cache(maxsize=kept)(self._packed_block)
         self.context_names = tuple(space.sample(1, torch.Generator()))
         self._like = first(self._block(0))
+        self.num_motors = self._like.robots.num_motors
         self.delay_taps = 1  # actions to remember, for the longest control delay drawn so far
         self.noisy = False  # whether any sensor drawn so far is
 

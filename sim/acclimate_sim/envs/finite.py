@@ -15,7 +15,7 @@ def check_finite(flight: Flight, action: Tensor, counting: Tensor, source: Episo
 
     Args:
         flight: After the step.
-        action: (num_envs, 4), of the step.
+        action: (num_envs, num_motors), of the step.
         counting: (num_envs,) bool, which robots matter.
         source: Where the robots are from.
 

@@ -37,7 +37,7 @@ class Flight:
         episode: The robots and their conditions.
         state: Where they really are.
         reading: What their sensors say.
-        actions: (num_envs, taps, 4), the newest first.
+        actions: (num_envs, taps, num_motors), the newest first.
         tick: (num_envs,) int64, control steps since the start.
     """
 
@@ -78,7 +78,7 @@ def control_step(
 
     Args:
         flight: Before it.
-        action: (num_envs, 4), motor setpoints, clamped to [-1, 1].
+        action: (num_envs, num_motors), motor setpoints, clamped to [-1, 1].
         engine: What moves the robots.
         noisy: Whether any robot's sensors are; spares the draws where none is.
 

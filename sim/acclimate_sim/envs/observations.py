@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from acclimate_contract import QUADROTOR
+from acclimate_contract import RobotFamily
 from acclimate_sim.envs.flight import Flight, seen
 from acclimate_sim.envs.settings import MultirotorEnvCfg
 
@@ -18,15 +18,17 @@ Observation = dict[str, Tensor] | Tensor
 Observe = Callable[[Flight], Observation]
 
 
-def action_space() -> spaces.Box:
+def action_space(family: RobotFamily) -> spaces.Box:
     """Motor setpoints of one robot, in the contract's order."""
-    action = QUADROTOR.action
+    action = family.action
     return spaces.Box(action.low, action.high, (len(action.channels),), np.float32)
 
 
-def observation_space(cfg: MultirotorEnvCfg, context_width: int) -> spaces.Space:
+def observation_space(
+    cfg: MultirotorEnvCfg, family: RobotFamily, context_width: int
+) -> spaces.Space:
     """Of one robot; unbounded, since nothing stops a robot before its termination is seen."""
-    shapes = {signal.name: signal.shape for signal in QUADROTOR.signals}
+    shapes = {signal.name: signal.shape for signal in family.signals}
     if cfg.context == "exposed":
         shapes[CONTEXT] = (context_width,)
     if cfg.observation == "flat":
@@ -34,9 +36,9 @@ def observation_space(cfg: MultirotorEnvCfg, context_width: int) -> spaces.Space
     return spaces.Dict({name: _unbounded(shape) for name, shape in shapes.items()})
 
 
-def make_observe(cfg: MultirotorEnvCfg) -> Observe:
+def make_observe(cfg: MultirotorEnvCfg, family: RobotFamily) -> Observe:
     """Build what turns a flight into a batch of observations."""
-    names = [signal.name for signal in QUADROTOR.signals]
+    names = [signal.name for signal in family.signals]
 
     def observe(flight: Flight) -> Observation:
         signals = seen(flight)

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from acclimate_contract import ConfigError
+from acclimate_contract import ConfigError, multirotor_family
 from acclimate_sim.envs.episodes import EpisodeSource, robots_of
 from acclimate_sim.envs.finite import check_finite
 from acclimate_sim.envs.flight import Flight, control_step, take_off, with_taps
@@ -84,11 +84,13 @@ class MultirotorVectorEnv(VectorEnv):
             device=self._device,
         )
         self.context_names = self._source.context_names
-        self.single_action_space = action_space()
-        self.single_observation_space = observation_space(self.cfg, len(self.context_names))
+        family = multirotor_family(self._source.num_motors)
+        self.single_action_space = action_space(family)
+        width = len(self.context_names)
+        self.single_observation_space = observation_space(self.cfg, family, width)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._observe, self._tensors = make_observe(self.cfg), tensors
+        self._observe, self._tensors = make_observe(self.cfg, family), tensors
         self._renderer: Renderer | None = None
         self._flight: Flight | None = None
         self._seed = 0
@@ -125,7 +127,7 @@ class MultirotorVectorEnv(VectorEnv):
         return self._given(self._observe(self._flying)), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Fly one control period of 10 ms; `actions` (num_envs, 4), in [-1, 1].
+        """Fly one control period of 10 ms; `actions` (num_envs, num_motors), in [-1, 1].
 
         Raises:
             SimulationError: A robot's state stopped being finite.
@@ -226,7 +228,7 @@ class MultirotorVectorEnv(VectorEnv):
         if action.shape != self.action_space.shape:
             raise ConfigError(
                 f"actions have shape {tuple(action.shape)}, and {self.action_space.shape} is "
-                "needed: four setpoints per robot. Fix: see action_space."
+                "needed: a setpoint per motor. Fix: see action_space."
             )
         return action
 

@@ -14,9 +14,9 @@ from acclimate_sim.multirotor.imperfections import Imperfections, perfect
 from acclimate_sim.multirotor.initial_states import InitialStates, external_force, reset
 from acclimate_sim.multirotor.parameters import (
     GRAVITY_M_S2,
-    MOTOR_SPIN,
     MultirotorParameters,
     concatenate,
+    single_multirotor,
     single_quadrotor,
 )
 from acclimate_sim.multirotor.signals import signals
@@ -26,7 +26,6 @@ from acclimate_sim.multirotor.world import advance, delayed, measure
 __all__ = [
     "DISTRIBUTIONS",
     "GRAVITY_M_S2",
-    "MOTOR_SPIN",
     "Disturbances",
     "Engine",
     "Imperfections",
@@ -48,6 +47,7 @@ __all__ = [
     "sample",
     "sample_imperfect",
     "signals",
+    "single_multirotor",
     "single_quadrotor",
     "step",
     "widened",

@@ -1,17 +1,24 @@
-"""Distributions over quadrotors.
+"""Distributions over multirotors, four-motored unless they say otherwise.
 
 `published` is the one of RAPTOR (Eschmann et al. 2025, arXiv 2509.11481, section "Sampling of
 quadrotors" and its released code, which is followed where the two differ). `widened` adds what
 real robots have and it leaves out.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from acclimate_contract import ConfigError
 from acclimate_sim.multirotor.imperfections import Imperfections, perfect
-from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MultirotorParameters
+from acclimate_sim.multirotor.parameters import (
+    GRAVITY_M_S2,
+    MultirotorParameters,
+    motor_directions,
+    motor_spins,
+)
 from acclimate_sim.randomization import (
     Constant,
     LogUniform,
@@ -30,6 +37,8 @@ ROTOR_RADIUS = 0.6
 CURVE_CONSTANT, CURVE_LINEAR = 0.0320, 0.1305
 POSITIVE = (1e-4, None)
 """Bounds of what the equations divide by."""
+MAX_MOTORS = 8
+"""Of which spaces can describe differences."""
 
 
 def published() -> ParameterSpace:
@@ -164,6 +173,23 @@ NOISE = (
         "Sensor noise over that of the published noise test; negative means none.",
     ),
 )
+
+
+def _motor_imperfections(motors: Iterable[int]) -> tuple[Parameter, ...]:
+    motors = tuple(motors)
+    return (
+        *(
+            _symmetric(f"motor_{i}_deviation", "1", 0.2, f"Thrust of motor {i} over nominal, - 1.")
+            for i in motors
+        ),
+        *(
+            _symmetric(f"motor_{i}_tilt_{axis}", "rad", 0.05, f"Tilt of motor {i} along {axis}.")
+            for i in motors
+            for axis in "xy"
+        ),
+    )
+
+
 IMPERFECTIONS = (
     Parameter(
         name="severity",
@@ -171,15 +197,7 @@ IMPERFECTIONS = (
         distribution=Uniform(low=-1.0, high=1.0),
         description="Scales the imperfections below but the noise; negative means none.",
     ),
-    *(
-        _symmetric(f"motor_{i}_deviation", "1", 0.2, f"Thrust of motor {i} over nominal, minus 1.")
-        for i in range(4)
-    ),
-    *(
-        _symmetric(f"motor_{i}_tilt_{axis}", "rad", 0.05, f"Tilt of motor {i} along {axis}.")
-        for i in range(4)
-        for axis in "xy"
-    ),
+    *_motor_imperfections(range(4)),
     _symmetric("offset_x", "1", 0.15, "Centre of mass ahead of the middle, over the arm."),
     _symmetric("offset_y", "1", 0.15, "Centre of mass left of the middle, over the arm."),
     _up_to("control_delay", "s", 0.03, "From the policy's answer to the motors' input."),
@@ -248,6 +266,38 @@ def _with_delay(name: str, narrower: dict[str, Uniform]) -> ParameterSpace:
     return replace(space, parameters=(*space.parameters, DELAY))
 
 
+def with_motors(space: ParameterSpace, num_motors: int) -> ParameterSpace:
+    """The same variety on robots with another number of motors, evenly spread.
+
+    All that the space draws stays as it was: robot 17 of a seed has its mass and thrust-to-weight
+    with six motors as with four. Motors beyond the fourth vary if the first four do.
+    """
+    if num_motors == 4:
+        return space
+    further = range(4, num_motors) if "motor_0_deviation" in space.names else ()
+    count = Parameter(
+        name="num_motors",
+        unit="1",
+        distribution=Constant(value=num_motors),
+        description="Evenly spread, neighbours turning against each other; one number for all.",
+        bounds=(4.0, None),
+    )
+    added = (count, *_motor_imperfections(further))
+    return replace(
+        space, name=f"{space.name} with {num_motors} motors", parameters=(*space.parameters, *added)
+    )
+
+
+def hexarotor() -> ParameterSpace:
+    """Six motors on `noisy` robots, down to the quick motors of PX4's simulated Typhoon H480."""
+    quicker = {
+        "rise_time": Uniform(low=0.01, high=0.1),
+        "fall_time": Uniform(low=0.02, high=0.3),
+    }
+    quick = noisy().with_distributions("quadrotor/quick", quicker)
+    return replace(with_motors(quick, 6), name="hexarotor/noisy")
+
+
 DISTRIBUTIONS = {
     "published": published,
     "widened": widened,
@@ -255,34 +305,41 @@ DISTRIBUTIONS = {
     "diverse": diverse,
     "delayed": delayed_family,
     "held_out": held_out_family,
+    "hexarotor": hexarotor,
 }
 
-FAMILY = diverse()
+FAMILY = replace(with_motors(diverse(), MAX_MOTORS), name="multirotor")
 """Every parameter that `build` and `build_imperfections` know."""
 NEEDED = tuple(parameter.name for parameter in published().parameters)
 
 
 def build(draws: dict[str, Tensor]) -> MultirotorParameters:
-    """Turn draws of a quadrotor space, each (n,), into the robots they describe, in float64."""
+    """Turn draws of a space, each (n,), into the robots they describe, in float64.
+
+    Raises:
+        ConfigError: The robots differ in their number of motors, or no robot has so many.
+    """
+    num_motors = _num_motors(draws)
     mass = draws["size"] ** 3
     max_thrust = draws["thrust_to_weight"] * mass * GRAVITY_M_S2
     u = draws["arm_deviation"]
     arm = REFERENCE_ARM_M / REFERENCE_MASS_KG ** (1 / 3) * draws["size"]
     arm = arm * torch.where(u < 0, 1 / (1 - u), 1 + u)
-    roll_inertia = max_thrust / 4 * arm / draws["torque_to_inertia"]
+    roll_inertia = max_thrust / num_motors * arm / draws["torque_to_inertia"]
     c0, c1 = draws["curve_constant"], draws["curve_linear"]
-    curve = torch.stack((c0, c1, 1 - c0 - c1), dim=-1) * (max_thrust / 4).unsqueeze(-1)
-    corners = arm.new_tensor([(1, -1), (-1, -1), (-1, 1), (1, 1)]) / 2**0.5
+    curve = torch.stack((c0, c1, 1 - c0 - c1), dim=-1) * (max_thrust / num_motors).unsqueeze(-1)
+    directions, spins = motor_directions(num_motors).to(arm), motor_spins(num_motors).to(arm)
     surplus = (draws["thrust_to_weight"] - 1) * draws["thrust_to_weight"] * mass / 3
     return MultirotorParameters(
         mass_kg=mass,
         inertia_kg_m2=roll_inertia.unsqueeze(-1) * arm.new_tensor(INERTIA_RATIOS),
-        motor_position_m=arm[:, None, None] * (corners - _offset(draws, arm)),
-        motor_axis=_motor_axes(draws, arm),
-        thrust_curve_n=curve.unsqueeze(1) * (1.0 + _deviation(draws, arm)).unsqueeze(-1),
-        torque_coefficient_m=draws["torque_coefficient"].unsqueeze(-1).repeat(1, 4),
-        rise_time_s=draws["rise_time"].unsqueeze(-1).repeat(1, 4),
-        fall_time_s=draws["fall_time"].unsqueeze(-1).repeat(1, 4),
+        motor_position_m=arm[:, None, None] * (directions - _offset(draws, arm)),
+        motor_axis=_motor_axes(draws, arm, num_motors),
+        thrust_curve_n=curve.unsqueeze(1)
+        * (1.0 + _deviation(draws, arm, num_motors)).unsqueeze(-1),
+        torque_coefficient_m=draws["torque_coefficient"].unsqueeze(-1) * spins,
+        rise_time_s=draws["rise_time"].unsqueeze(-1).repeat(1, num_motors),
+        fall_time_s=draws["fall_time"].unsqueeze(-1).repeat(1, num_motors),
         force_std_n=draws["force_fraction"] * surplus,
     )
 
@@ -319,18 +376,33 @@ def _severity(draws: dict[str, Tensor], like: Tensor) -> Tensor:
     return draws["severity"].clamp_min(0.0) if "severity" in draws else torch.ones_like(like)
 
 
-def _deviation(draws: dict[str, Tensor], like: Tensor) -> Tensor:
-    """Relative deviation (n, 4) of each motor's thrust; the robot's total thrust is kept."""
-    drawn = torch.stack([_drawn(draws, f"motor_{i}_deviation", like) for i in range(4)], dim=-1)
+def _num_motors(draws: dict[str, Tensor]) -> int:
+    """Of all robots of a batch; four in a space that does not say."""
+    if "num_motors" not in draws:
+        return 4
+    counts = draws["num_motors"].unique().tolist()
+    if len(counts) > 1 or counts[0] != int(counts[0]):
+        raise ConfigError(
+            f"num_motors of a batch is {counts}: tensors need one whole number for all robots. "
+            "Fix: make it a Constant, and a space of each family."
+        )
+    return int(counts[0])
+
+
+def _deviation(draws: dict[str, Tensor], like: Tensor, num_motors: int) -> Tensor:
+    """Relative deviation (n, num_motors) of each motor's thrust; the robot's total is kept."""
+    names = [f"motor_{i}_deviation" for i in range(num_motors)]
+    drawn = torch.stack([_drawn(draws, name, like) for name in names], dim=-1)
     factors = 1.0 + _severity(draws, like).unsqueeze(-1) * drawn
     return factors / factors.mean(-1, keepdim=True) - 1.0
 
 
-def _motor_axes(draws: dict[str, Tensor], like: Tensor) -> Tensor:
-    """Unit vectors (n, 4, 3)."""
-    names = [f"motor_{i}_tilt_{axis}" for i in range(4) for axis in "xy"]
-    tilts = torch.stack([_drawn(draws, name, like) for name in names], dim=-1).unflatten(1, (4, 2))
-    up = torch.tensor([0.0, 0.0, 1.0]).to(like).repeat(len(like), 4, 1)
+def _motor_axes(draws: dict[str, Tensor], like: Tensor, num_motors: int) -> Tensor:
+    """Unit vectors (n, num_motors, 3)."""
+    names = [f"motor_{i}_tilt_{axis}" for i in range(num_motors) for axis in "xy"]
+    drawn = torch.stack([_drawn(draws, name, like) for name in names], dim=-1)
+    tilts = drawn.unflatten(1, (num_motors, 2))
+    up = torch.tensor([0.0, 0.0, 1.0]).to(like).repeat(len(like), num_motors, 1)
     up[..., :2] = _severity(draws, like)[:, None, None] * tilts
     return torch.nn.functional.normalize(up, dim=-1)
 
@@ -342,10 +414,10 @@ def _offset(draws: dict[str, Tensor], like: Tensor) -> Tensor:
 
 
 def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> MultirotorParameters:
-    """Draw `n` quadrotors of a space, in float64 on the generator's device.
+    """Draw `n` robots of a space, in float64 on the generator's device.
 
     Raises:
-        ConfigError: The space does not describe quadrotors (see `check_family`).
+        ConfigError: The space does not describe multirotors (see `check_family`).
     """
     check_family(space, FAMILY, NEEDED)
     return build(space.sample(n, generator))
@@ -354,7 +426,7 @@ def sample(space: ParameterSpace, n: int, generator: torch.Generator) -> Multiro
 def sample_imperfect(
     space: ParameterSpace, n: int, generator: torch.Generator
 ) -> tuple[MultirotorParameters, Imperfections]:
-    """Draw `n` quadrotors with their imperfections; otherwise as `sample`."""
+    """Draw `n` robots with their imperfections; otherwise as `sample`."""
     check_family(space, FAMILY, NEEDED)
     draws = space.sample(n, generator)
     robots = build(draws)

@@ -17,7 +17,7 @@ class Disturbances:
         force_n: (time, num_envs, 3), external, world frame.
         wind_m_s: (time, num_envs, 3), velocity of the air, world frame.
         mass_factor: (time, num_envs), on the mass; a payload has no extent.
-        thrust_factor: (time, num_envs, 4), on each motor's thrust.
+        thrust_factor: (time, num_envs, num_motors), on each motor's thrust.
         delay_factor: (time, num_envs), on the control delay.
         sensor_noise: (time, num_envs, 12), unit normal draws, scaled by the robot's noise.
         dropout: (time, num_envs), 1 where no measurement arrives and the last one stands.
@@ -57,7 +57,7 @@ def calm(robots: MultirotorParameters, num_steps: int, time_step_s: float) -> Di
         force_n=constant(0.0, 3),
         wind_m_s=constant(0.0, 3),
         mass_factor=constant(1.0),
-        thrust_factor=constant(1.0, 4),
+        thrust_factor=constant(1.0, robots.num_motors),
         delay_factor=constant(1.0),
         sensor_noise=constant(0.0, 12),
         dropout=constant(0.0),

@@ -1,10 +1,10 @@
 """Equations of motion of a multirotor and their integration.
 
-Rigid body with four first-order motors (Eschmann et al. 2025, arXiv 2509.11481, methods; checked
+Rigid body with first-order motors (Eschmann et al. 2025, arXiv 2509.11481, methods; checked
 against the l2f simulator):
 
     p' = v                     v' = (R(q) sum f_i a_i + F) / m - [0, 0, g]
-    q' = q * [0, w] / 2        w' = J^-1 (sum r_i x f_i a_i + s_i c_i f_i a_i + M - w x J w)
+    q' = q * [0, w] / 2        w' = J^-1 (sum r_i x f_i a_i + c_i f_i a_i + M - w x J w)
     n' = (u - n) / T           f_i = c0 + c1 n_i + c2 n_i^2,  T = T_rise if u >= n else T_fall
 
 where a_i is the axis of motor i, the body's z axis unless it is tilted.
@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MOTOR_SPIN, MultirotorParameters
+from acclimate_sim.multirotor.parameters import GRAVITY_M_S2, MultirotorParameters
 from acclimate_sim.multirotor.state import MultirotorState
 
 
@@ -59,7 +59,7 @@ def step(
     Args:
         parameters: The robots.
         state: Where they are.
-        action: (num_envs, 4), motor setpoints, clamped to [-1, 1] here.
+        action: (num_envs, num_motors), motor setpoints, clamped to [-1, 1] here.
         dt_s: Control period, one for all or (num_envs,).
         external_force_n: (num_envs, 3), world frame, or none.
         external_torque_nm: (num_envs, 3), body frame, or none.
@@ -86,27 +86,27 @@ def step(
 
 
 def _allocation(parameters: MultirotorParameters) -> Tensor:
-    """What a newton of each motor does to the body (6, 4, num_envs).
+    """What a newton of each motor does to the body (6, num_motors, num_envs).
 
     Acceleration along the body's axes, then torque about them.
     """
     x, y = (axis.T for axis in parameters.motor_position_m.unbind(-1))
     ax, ay, az = (axis.T for axis in parameters.motor_axis.unbind(-1))
-    spin = torch.tensor(MOTOR_SPIN).to(x).unsqueeze(-1) * parameters.torque_coefficient_m.T
+    reaction = parameters.torque_coefficient_m.T
     return torch.stack(
         (
             ax / parameters.mass_kg,
             ay / parameters.mass_kg,
             az / parameters.mass_kg,
-            y * az + spin * ax,
-            spin * ay - x * az,
-            x * ay - y * ax + spin * az,
+            y * az + reaction * ax,
+            reaction * ay - x * az,
+            x * ay - y * ax + reaction * az,
         )
     )
 
 
 def _pack(state: MultirotorState) -> Tensor:
-    """Rows (17, num_envs): the long axis last, so that loops over robots vectorise."""
+    """Rows (13 + num_motors, num_envs): the long axis last, so that loops over robots vectorise."""
     return torch.cat(
         (
             state.position.T,
@@ -125,7 +125,7 @@ def _unpack(rows: Tensor) -> MultirotorState:
         orientation=(quat * torch.rsqrt((quat * quat).sum(0))).T,
         linear_velocity=rows[7:10].T,
         angular_velocity=rows[10:13].T,
-        motor_speed=rows[13:17].clamp(0.0, 1.0).T,
+        motor_speed=rows[13:].clamp(0.0, 1.0).T,
     )
 
 
@@ -137,11 +137,11 @@ def _derivative(
     acceleration: Tensor,
     torque: Tensor,
 ) -> Tensor:
-    """Time derivative (17, num_envs); `setpoint` (4, num_envs), the last two (3, num_envs)."""
+    """Time derivative of rows; `setpoint` (num_motors, num_envs), the last two (3, num_envs)."""
     qw, qx, qy, qz = rows[3:7].unbind(0)
     vx, vy, vz = rows[7:10].unbind(0)
     wx, wy, wz = rows[10:13].unbind(0)
-    motor = rows[13:17]
+    motor = rows[13:]
 
     c0, c1, c2 = parameters.thrust_curve_n.unbind(-1)
     thrust = c0.T + (c1.T + c2.T * motor) * motor

@@ -51,7 +51,7 @@ def reset(
         orientation=axis_angle_to_quat(axis, angle),
         linear_velocity=moving * uniform(3, ranges.speed_m_s),
         angular_velocity=moving * uniform(3, ranges.body_rate_rad_s),
-        motor_speed=uniform(4, ranges.motor_speed).abs(),
+        motor_speed=uniform(parameters.num_motors, ranges.motor_speed).abs(),
     )
 
 

@@ -19,7 +19,7 @@ def signals(
     Args:
         state: What the sensors say.
         reference: Where the robots should be now.
-        previous_action: (num_envs, 4), setpoints of the last period.
+        previous_action: (num_envs, num_motors), setpoints of the last period.
         dt_s: Length of that period, one for all or (num_envs,).
         preview: (num_envs, 4, 3), see the contract; none means an unknown future.
     """

@@ -15,7 +15,7 @@ class MultirotorState:
         orientation: (num_envs, 4), unit quaternion w x y z, body to world.
         linear_velocity: (num_envs, 3) m/s, world.
         angular_velocity: (num_envs, 3) rad/s, body.
-        motor_speed: (num_envs, 4), normalised to [0, 1].
+        motor_speed: (num_envs, num_motors), normalised to [0, 1].
     """
 
     position: Tensor
@@ -35,7 +35,7 @@ class MultirotorState:
         return replace(self, **{f.name: getattr(self, f.name).detach() for f in fields(self)})
 
 
-def resting(num_envs: int, *, like: Tensor) -> MultirotorState:
+def resting(num_envs: int, *, like: Tensor, num_motors: int = 4) -> MultirotorState:
     """At the origin, level, still, motors off; device and float type of `like`."""
     zeros = torch.zeros(num_envs, 3, device=like.device, dtype=like.dtype)
     level = torch.tensor([1.0, 0.0, 0.0, 0.0]).to(like).repeat(num_envs, 1)
@@ -44,5 +44,5 @@ def resting(num_envs: int, *, like: Tensor) -> MultirotorState:
         orientation=level,
         linear_velocity=zeros,
         angular_velocity=zeros,
-        motor_speed=torch.zeros_like(level),
+        motor_speed=zeros.new_zeros(num_envs, num_motors),
     )

@@ -20,7 +20,7 @@ def reward(distance_m: Tensor, orientation: Tensor, action_change: Tensor) -> Te
     Args:
         distance_m: (num_envs,), to the reference, after the step.
         orientation: (num_envs, 4), unit quaternion w x y z, body to world, after the step.
-        action_change: (num_envs,), length of the change of the four setpoints per 10 ms.
+        action_change: (num_envs,), length of the change of the setpoints per 10 ms.
     """
     heading = torch.acos((1 - orientation[:, 3].abs()).clamp(-1, 1))
     return 1.5 - distance_m - 0.2 * heading - action_change

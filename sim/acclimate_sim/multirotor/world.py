@@ -49,12 +49,12 @@ def delayed(imperfections: Imperfections, now: Disturbances, actions: Tensor) ->
     Args:
         imperfections: Of the robots.
         now: This step.
-        actions: (num_envs, taps, 4), this step's answer first, then the older ones.
+        actions: (num_envs, taps, num_motors), this step's answer first, then the older ones.
 
     Returns:
-        (num_envs, 4), the mean of the delayed setpoints over the step: a motor with a lag much
-        longer than a step cannot tell it from the switch in the middle of it. Delays beyond the
-        last tap are those of the last tap.
+        (num_envs, num_motors), the mean of the delayed setpoints over the step: a motor with a lag
+        much longer than a step cannot tell it from the switch in the middle of it. Delays beyond
+        the last tap are those of the last tap.
     """
     taps = actions.shape[1]
     steps = imperfections.control_delay_s * now.delay_factor / now.time_step_s
@@ -72,7 +72,7 @@ def advance(
     setpoint: Tensor,
     engine: Engine = step,
 ) -> MultirotorState:
-    """Move every robot through one step with what reaches its motors, (num_envs, 4).
+    """Move every robot through one step with what reaches its motors, (num_envs, num_motors).
 
     Air, ground effect, battery and payload are the same in every engine.
     """

@@ -44,7 +44,7 @@ class Carry:
         state: Of the robots.
         reading: What the sensors said last.
         memory: (num_envs, memory_width) of the policy.
-        actions: (num_envs, taps, 4), the newest first.
+        actions: (num_envs, taps, num_motors), the newest first.
         flying: (num_envs,), 1 until a robot is lost.
     """
 

@@ -30,12 +30,12 @@ from acclimate_training.problems.multirotor_tracking import (
     TrackingCost,
     step_cost,
 )
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
+from acclimate_training.problems.privileged import num_privileged
 
 ORACLE, ROBUST, ADAPTIVE = "oracle", "robust", "adaptive"
 _NO_MEMORY = PolicyCfg(cell="none", width=40, memory_width=28, integrate=False)
 VARIANTS = {
-    ORACLE: replace(_NO_MEMORY, width=24, memory_width=20, privileged=NUM_PRIVILEGED),
+    ORACLE: replace(_NO_MEMORY, width=24, memory_width=20, privileged=num_privileged(num_motors=4)),
     ROBUST: _NO_MEMORY,
     "robust without previous action": replace(_NO_MEMORY, memory_width=32, previous_action=False),
     "integral alone": replace(_NO_MEMORY, width=38, memory_width=27, integrate=True),

@@ -101,8 +101,8 @@ def render(manifest: Manifest, record: dict[str, Any]) -> str:
     platforms = _markdown(headers(record, ["platform"], PLATFORM_COLUMNS), platform_rows(record))
     return f"""# {manifest.name}
 
-One recurrent policy for quadrotors it has never met: {manifest.num_parameters} parameters,
-{_rates(manifest)}, signals in, four motor setpoints out. It infers what it needs to
+{_kind(manifest)}: {manifest.num_parameters} parameters,
+{_rates(manifest)}, signals in, motor setpoints out. It infers what it needs to
 know about the robot from how the robot answers, within the first second of flight.
 
 This page is written by `acclimate release` from `{RECORD}`; every figure below stands there.
@@ -145,6 +145,10 @@ Rerun: `{_rerun(manifest, settings)}`.
 - Where it is at its worst, the bands above{_and_suites(record)} say.
 - It is not a safety function: run it behind the safety node, which owns the actuators.
 """
+
+
+def _kind(manifest: Manifest) -> str:
+    return f"One recurrent policy for {manifest.family.name}s it has never met"
 
 
 def _rates(manifest: Manifest) -> str:

@@ -38,7 +38,7 @@ class Moment:
 
 
 Control = Callable[[Pilot, Moment], np.ndarray]
-"""Steps a pilot once, in its own way: setpoints (num_envs, 4)."""
+"""Steps a pilot once, in its own way: setpoints (num_envs, num_motors)."""
 
 
 def memory_reset_every(period_s: float) -> Control:
@@ -155,7 +155,7 @@ class TamperedPilot:
         self._step = 0
 
     def step(self, signals: Signals) -> np.ndarray:
-        """Setpoints (num_envs, 4)."""
+        """Setpoints (num_envs, num_motors)."""
         moment = Moment(step=self._step, signals=signals, history=tuple(self._history))
         action = self._control(self._pilot, moment)
         self._history.append(signals)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def evaluate(
     if cfg.robots < 1:
         raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
     out = cfg.out or cfg.policy.parent / record_name(cfg.suite, cfg.engine)
+    num_motors = _num_motors(cfg)
     engines = {name: make_engine(name) for name in dict.fromkeys((TRAINED_IN, cfg.engine))}
     contestants = _contestants(cfg)
     known = _known_figures(cfg)
@@ -68,7 +69,14 @@ def evaluate(
             "out": out.name,
         },
         "figures": {
-            name: known.get(name) or _fly_suites(name, contestant, engine, chosen, cfg, progress)
+            name: known.get(name)
+            or _fly_suites(
+                name,
+                contestant,
+                chosen,
+                SuiteCfg(robots=cfg.robots, seed=cfg.seed, engine=engine, num_motors=num_motors),
+                progress,
+            )
             for contestant in contestants
             for name, engine in _flown_in(contestant, engines).items()
         },
@@ -123,6 +131,18 @@ def read_record(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def _num_motors(cfg: EvaluateCfg) -> int:
+    """Of the robots that the policy flies; peers fly four."""
+    family = load_policy(cfg.policy).manifest.family
+    num_motors = len(family.action.channels)
+    if cfg.peer != "none" and num_motors != 4:
+        raise EvaluationError(
+            f"the peer {cfg.peer} flies quadrotors, and {cfg.policy} a {family.name}. "
+            "Fix: --peer none."
+        )
+    return num_motors
+
+
 def _contestants(cfg: EvaluateCfg) -> list[Contestant]:
     """The policy and its peer; a file or package that is missing is told before the flights."""
     read = {signal.name for signal in load_policy(cfg.policy).manifest.signals}
@@ -164,9 +184,8 @@ def _flown_in(contestant: Contestant, engines: dict[str, Engine]) -> dict[str, E
 def _fly_suites(
     name: str,
     contestant: Contestant,
-    engine: Engine,
     chosen: tuple[str, ...],
-    cfg: EvaluateCfg,
+    cfg: SuiteCfg,
     progress: Progress,
 ) -> dict[str, Any]:
     """Figures of one contestant: those of RAPTOR's ground as they are, the rest under `suites`."""
@@ -175,7 +194,7 @@ def _fly_suites(
         robots = cfg.robots if suite in WHOLE_FLEET else min(cfg.robots, MAX_ROBOTS_ELSEWHERE)
         flown[suite] = SUITES[suite](
             contestant,
-            SuiteCfg(robots=robots, seed=cfg.seed, engine=engine),
+            replace(cfg, robots=robots),
             lambda scenario, suite=suite: progress(f"{name}: {suite}: {scenario}"),
         )
     return {

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from acclimate_contract import QUADROTOR
 from acclimate_deploy.policy import Policy, load_policy
 from acclimate_deploy.runtime import BatchRunner
 from acclimate_sim.rotations import rotation_matrix
@@ -23,7 +22,7 @@ class Pilot(Protocol):
         ...
 
     def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Setpoints (num_envs, 4) from the contract's signals, each (num_envs, k) float32."""
+        """Setpoints (num_envs, num_motors) from signals, each (num_envs, k) float32."""
         ...
 
     @property
@@ -41,7 +40,7 @@ PilotMaker = Callable[[int], Pilot]
 
 def onnx_pilot(path: Path) -> PilotMaker:
     """Fly a policy file, verified on loading."""
-    policy = load_policy(path, family=QUADROTOR.name)
+    policy = load_policy(path)
     return lambda num_envs: OnnxPilot(policy, num_envs)
 
 
@@ -58,7 +57,7 @@ class OnnxPilot:
         self._runner.reset()
 
     def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Setpoints (num_envs, 4)."""
+        """Setpoints (num_envs, num_motors)."""
         return self._runner.step(signals)
 
     @property

@@ -43,7 +43,8 @@ class Recording:
         memory: (times, num_envs, width), after the steps up to that time.
         observation: (times, num_envs, k), all signals of the last of these steps side by side,
             the orientation as a rotation matrix, which a linear probe can read.
-        previous_action: (times, num_envs, 4), the part of it that says what the motors were told.
+        previous_action: (times, num_envs, num_motors), the part of it that says what the motors
+            were told.
     """
 
     times_s: np.ndarray
@@ -67,7 +68,7 @@ class Recorder:
         self._rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Setpoints (num_envs, 4)."""
+        """Setpoints (num_envs, num_motors)."""
         action = self._pilot.step(signals)
         self._steps += 1
         if self._steps in self._times_s:

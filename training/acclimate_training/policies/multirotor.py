@@ -38,7 +38,7 @@ class MultirotorPolicy(nn.Module):
         self.cfg = cfg
         self.encoder = nn.Linear(num_features(cfg), cfg.width)
         self.cell = CELLS[cfg.cell](cfg.width, cfg.memory_width)
-        self.head = nn.Linear(self.cell.output_width, 4)
+        self.head = nn.Linear(self.cell.output_width, cfg.num_motors)
         self.memory_width = self.cell.memory_width + (3 if cfg.integrate else 0)
 
     @property
@@ -59,7 +59,7 @@ class MultirotorPolicy(nn.Module):
             memory: (num_envs, memory_width).
 
         Returns:
-            Setpoints (num_envs, 4) in [-1, 1] and the next memory.
+            Setpoints (num_envs, num_motors) in [-1, 1] and the next memory.
         """
         periods = signals["time_step"] / PERIOD_S if self.cfg.time_aware else None
         cell_memory, integral = split_memory(self.cell, memory)
@@ -86,7 +86,7 @@ def num_features(cfg: PolicyCfg) -> int:
     return (
         15
         + 3 * cfg.integrate
-        + 4 * cfg.previous_action
+        + cfg.num_motors * cfg.previous_action
         + cfg.time_aware
         + 12 * cfg.preview
         + cfg.privileged

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from acclimate_training.policies.multirotor import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
-from acclimate_training.problems.privileged import NUM_PRIVILEGED
+from acclimate_training.problems.privileged import num_privileged
 
 
 class LinearPerTeacher(nn.Linear):
@@ -26,19 +26,22 @@ class LinearPerTeacher(nn.Linear):
 
 
 class Bottlenecked(nn.Linear):
-    """A dense layer that sees its last `NUM_PRIVILEGED` inputs through a few numbers only."""
+    """A dense layer that sees its last inputs, the privileged ones, through a few numbers only."""
 
-    def __init__(self, latent_width: int, in_features: int, out_features: int) -> None:
-        super().__init__(in_features - NUM_PRIVILEGED + latent_width, out_features)
-        self.bottleneck = nn.Linear(NUM_PRIVILEGED, latent_width)
+    def __init__(
+        self, num_privileged: int, latent_width: int, in_features: int, out_features: int
+    ) -> None:
+        super().__init__(in_features - num_privileged + latent_width, out_features)
+        self.bottleneck = nn.Linear(num_privileged, latent_width)
 
     def latent(self, known: Tensor) -> Tensor:
-        """Squeeze (num_envs, NUM_PRIVILEGED) into (num_envs, latent_width), each in (-1, 1)."""
+        """Squeeze (num_envs, num_privileged) into (num_envs, latent_width), each in (-1, 1)."""
         return torch.tanh(self.bottleneck(known))
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (num_envs, in_features) to (num_envs, out_features)."""
-        seen, known = input[:, :-NUM_PRIVILEGED], input[:, -NUM_PRIVILEGED:]
+        width = self.bottleneck.in_features
+        seen, known = input[:, :-width], input[:, -width:]
         return super().forward(torch.cat((seen, self.latent(known)), dim=-1))
 
 
@@ -58,14 +61,16 @@ def make_teachers(
         student,
         cell="none",
         integrate=False,
-        privileged=NUM_PRIVILEGED,
+        privileged=num_privileged(student.num_motors),
         width=width,
         memory_width=width,
     )
     teachers = MultirotorPolicy(cfg)
     if latent_width:
         encoder = teachers.encoder
-        teachers.encoder = Bottlenecked(latent_width, encoder.in_features, encoder.out_features)
+        teachers.encoder = Bottlenecked(
+            cfg.privileged, latent_width, encoder.in_features, encoder.out_features
+        )
     if num_teachers > 1:
         dense = {n: layer for n, layer in teachers.named_modules() if isinstance(layer, nn.Linear)}
         for name, layer in dense.items():

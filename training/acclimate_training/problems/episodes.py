@@ -235,8 +235,8 @@ def _changes(
     weakest = (1.0 / spare).clamp(0.0, 1.0)
     heavier = draw.uniform(1.0, 1.5).minimum(spare.clamp_min(1.0))
     fade = draw.uniform(0.6, 1.0).maximum(weakest)
-    which = torch.randint(4, (draw.num_envs,), generator=draw.generator)
-    motor = torch.nn.functional.one_hot(which, 4)
+    which = torch.randint(robots.num_motors, (draw.num_envs,), generator=draw.generator)
+    motor = torch.nn.functional.one_hot(which, robots.num_motors)
     push = external_force(robots, draw.generator)
     kind = torch.floor(draw.uniform(0.0, 5.0)) + 10.0 * (1.0 - draw.chosen(situations.changing))
 
@@ -246,7 +246,7 @@ def _changes(
         return 1.0 + active.reshape(*active.shape, *[1] * (factor.dim() - 1)) * (factor - 1.0)
 
     one_motor = 1.0 + motor * (fade.unsqueeze(-1) - 1.0)
-    all_motors = fade.unsqueeze(-1).expand(-1, 4)
+    all_motors = fade.unsqueeze(-1).expand(-1, robots.num_motors)
     pushed = (window * (kind == 3)).unsqueeze(-1) * push
     return replace(
         happening,

@@ -114,8 +114,8 @@ def step_cost(
         weights: See `TrackingCost`.
         state: After the step.
         reference: Where the robots should be after the step.
-        action: (num_envs, 4), applied during the step.
-        previous_action: (num_envs, 4), applied before.
+        action: (num_envs, num_motors), applied during the step.
+        previous_action: (num_envs, num_motors), applied before.
         settled: (num_envs,), 0 while robots may still be arriving, 1 afterwards.
 
     Returns:
@@ -153,7 +153,8 @@ def stop_lost(state: MultirotorState, distance: Tensor) -> tuple[MultirotorState
     flying = (distance < LOST_DISTANCE_M) & (
         state.angular_velocity.abs().amax(-1) < LOST_BODY_RATE_RAD_S
     )
-    rest = resting(len(state), like=state.position)
+    num_motors = state.motor_speed.shape[1]
+    rest = resting(len(state), like=state.position, num_motors=num_motors)
     kept = {
         f.name: torch.where(flying.unsqueeze(-1), getattr(state, f.name), getattr(rest, f.name))
         for f in fields(state)

@@ -11,7 +11,10 @@ from acclimate_sim.multirotor import (
     MultirotorState,
 )
 
-NUM_PRIVILEGED = 41
+
+def num_privileged(num_motors: int) -> int:
+    """Width of what is known of robots with so many motors."""
+    return 13 + 7 * num_motors
 
 
 def privileged(
@@ -21,7 +24,7 @@ def privileged(
     state: MultirotorState,
     actions: Tensor,
 ) -> Tensor:
-    """The true robot and what happens to it (num_envs, 41), each of order one.
+    """The true robot and what happens to it (num_envs, num_privileged), each of order one.
 
     Thrust-to-weight, torque-to-inertia, reaction torque, motor lag, thrust curve, hover setpoint,
     each motor's strength and position, delay, force, wind, battery, motor speeds; and the
@@ -32,7 +35,7 @@ def privileged(
         imperfections: Of the robots.
         now: What happens in this step; changes in mid-flight are applied.
         state: The true state.
-        actions: (num_envs, taps, 4), the newest first.
+        actions: (num_envs, taps, num_motors), the newest first.
     """
     strength = now.thrust_factor * robots.thrust_curve_n.sum(-1)
     weight = robots.mass_kg * now.mass_factor * GRAVITY_M_S2
@@ -43,7 +46,7 @@ def privileged(
     columns = (
         torch.log(strength.sum(-1) / weight) - 1.0,
         0.5 * torch.log(robots.torque_to_inertia / 300.0),
-        20.0 * robots.torque_coefficient_m[:, 0] - 0.5,
+        20.0 * robots.torque_coefficient_m[:, 0].abs() - 0.5,
         20.0 * robots.rise_time_s[:, 0] - 1.0,
         5.0 * robots.fall_time_s[:, 0] - 0.8,
         robots.thrust_curve_n[:, 0, 0] / total[:, 0] * 40.0,

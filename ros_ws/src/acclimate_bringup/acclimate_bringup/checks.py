@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from acclimate_bringup.commands import FlyCfg
-from acclimate_contract import QUADROTOR, ConfigError
+from acclimate_contract import ConfigError, RobotFamily, multirotor_family
 from acclimate_deploy.policy import Policy, load_policy
 from acclimate_field_tests.flight_plan import check_duration
 
@@ -14,11 +14,11 @@ BYTES_PER_MESSAGE_SET = 6e3
 """Recorded per odometry message, all topics together (measured: 2.2 kB at 200 Hz), with reserve."""
 
 
-def check_flight(cfg: FlyCfg) -> Policy:
+def check_flight(cfg: FlyCfg) -> tuple[Path, Policy]:
     """Refuse what cannot be flown.
 
     Returns:
-        The policy, loaded and proven.
+        Path of the policy, and the policy itself, loaded and proven.
 
     Raises:
         AcclimateError: The first thing that is wrong.
@@ -32,10 +32,10 @@ def check_flight(cfg: FlyCfg) -> Policy:
     if cfg.realtime_priority is not None:
         _check_realtime(cfg.realtime_priority)
     _check_out(cfg)
-    policy = load_policy(cfg.policy, family=QUADROTOR.name)
     _check_ros()
-    _check_robot(cfg)
-    return policy
+    family = _family_of(cfg).name
+    path = cfg.policy or Path("models", family, "policy.onnx")
+    return path.absolute(), load_policy(path, family=family)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
@@ -89,7 +89,7 @@ def _check_ros() -> None:
         ) from error
 
 
-def _check_robot(cfg: FlyCfg) -> None:
+def _family_of(cfg: FlyCfg) -> RobotFamily:
     from acclimate_sim.robots import load_robot
 
-    load_robot(cfg.robot, seed=cfg.seed)
+    return multirotor_family(load_robot(cfg.robot, seed=cfg.seed).num_motors)

@@ -15,13 +15,14 @@ class FlyCfg:
     """Who flies what, for how long."""
 
     robot: str = "random"
-    """Known platform (`acclimate robots` lists them), or "random" for one drawn by the seed."""
+    """Known platform (`acclimate robots` lists them), or "random" or "random_hexarotor" for one
+    drawn by the seed."""
     seed: int = 0
     """Which random robot."""
     duration: float = 20.0
     """From take-off to landing, seconds."""
-    policy: Path = Path("models/quadrotor/policy.onnx")
-    """Policy file that flies it."""
+    policy: Path | None = None
+    """Policy file that flies it. Default: the one of its family in models/."""
     out: Path | None = None
     """Folder for bag, report and logs; must not exist yet. Default: runs/fly/<date and time>."""
     rate_hz: float = 200.0

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -58,7 +58,8 @@ def fly_once(cfg: FlyCfg, stop: StopRequest) -> int:
         AcclimateError: The flight was refused before it began.
     """
     console = Console(highlight=False)
-    policy = check_flight(cfg)
+    path, policy = check_flight(cfg)
+    cfg = replace(cfg, policy=path)
     with claimed_domain(cfg.domain_id) as domain:
         if stop.number is not None:
             _say_on_stderr("interrupted")
@@ -70,14 +71,16 @@ def fly_once(cfg: FlyCfg, stop: StopRequest) -> int:
             "policy": {"name": policy.manifest.name, "sha256": policy.sha256},
         }
         write_json(out / "run.json", {**record, "outcome": "running"})
-        outcome = _run(cfg, out, domain, stop, console)
+        outcome = _run(cfg, policy.manifest.family.name, out, domain, stop, console)
         write_json(out / "run.json", {**record, "outcome": outcome.problem or "completed"})
     return _conclude(out, outcome, console)
 
 
-def _run(cfg: FlyCfg, out: Path, domain: int, stop: StopRequest, console: Console) -> Outcome:
+def _run(
+    cfg: FlyCfg, family: str, out: Path, domain: int, stop: StopRequest, console: Console
+) -> Outcome:
     parameters = out / "parameters.yaml"
-    parameters.write_text(yaml.safe_dump(flight_parameters(cfg, out), sort_keys=False))
+    parameters.write_text(yaml.safe_dump(flight_parameters(cfg, family, out), sort_keys=False))
     logs = out / "logs"
     logs.mkdir()
     progress = FlightProgress(console, cfg.duration, logs / f"{FLIGHT_TEST}.log")
@@ -135,7 +138,7 @@ def _say_on_stderr(problem: str) -> None:
     sys.stderr.write(f"acclimate fly: {problem}\n")
 
 
-def flight_parameters(cfg: FlyCfg, out: Path) -> dict[str, Any]:
+def flight_parameters(cfg: FlyCfg, family: str, out: Path) -> dict[str, Any]:
     """ROS parameters of all nodes: the simulated robot's file with this flight's settings."""
     base = yaml.safe_load(files("acclimate_bringup").joinpath("config/simulated.yaml").read_text())
     changes: Mapping[str, Mapping[str, Any]] = {
@@ -146,7 +149,12 @@ def flight_parameters(cfg: FlyCfg, out: Path) -> dict[str, Any]:
             "rate_hz": cfg.rate_hz,
             "payload_fraction": cfg.payload_fraction,
         },
-        "policy_node": {"policy": str(cfg.policy.absolute()), "rate_hz": cfg.rate_hz},
+        "safety_node": {"family": family},
+        "policy_node": {
+            "family": family,
+            "policy": str(cfg.policy),
+            "rate_hz": cfg.rate_hz,
+        },
         FLIGHT_TEST: {"duration_s": cfg.duration, "payload": cfg.payload_fraction > 0.0},
     }
     for node, values in changes.items():

@@ -19,7 +19,13 @@ from std_msgs.msg import Float32MultiArray
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from acclimate_contract import GOLDEN_TOLERANCE, QUADROTOR, AcclimateError, ConfigError
+from acclimate_contract import (
+    GOLDEN_TOLERANCE,
+    QUADROTOR,
+    AcclimateError,
+    ConfigError,
+    robot_family,
+)
 from acclimate_control import topics
 from acclimate_control.messages import (
     MotorNames,
@@ -62,13 +68,16 @@ class PolicyNode(ManagedNode, LifecycleNode):
             low=0.0,
             high=60.0,
         )
-        self._channels = QUADROTOR.action.channels
-        self._motors = MotorNames(self._channels)
+        self._family = robot_family(
+            declare(self, "family", QUADROTOR.name, "Family of the robot it flies.")
+        )
+        self._motors = MotorNames(self._family.action.channels)
         self._runtime: PolicyRuntime | None = None
         self._active = False
         self._faulty = False
         self._armed = False
-        self._applied = np.full(len(self._channels), QUADROTOR.action.low)
+        action = self._family.action
+        self._applied = np.full(len(action.channels), action.low)
         self._reference = CommandedReference(reference_timeout_s)
         self._refused_trajectory = ""
 
@@ -91,7 +100,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
         self._runtime = PolicyRuntime(self._policy)
-        self._signals = SignalBuilder()
+        self._signals = SignalBuilder(self._family)
         self._timing = TimingWindow(1.0 / self._rate_hz)
         self._connect()
         return TransitionCallbackReturn.SUCCESS
@@ -121,7 +130,7 @@ class PolicyNode(ManagedNode, LifecycleNode):
                 "parameter 'policy' is empty. Without a policy file there is nothing to fly. "
                 "Fix: set it to the path of a policy.onnx."
             )
-        return load_policy(Path(self._path), family=QUADROTOR.name)
+        return load_policy(Path(self._path), family=self._family.name)
 
     def _connect(self) -> None:
         self._command = self._lifecycle_publisher(topics.POLICY_COMMAND)

@@ -20,14 +20,13 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 
-from acclimate_contract import QUADROTOR, AcclimateError
+from acclimate_contract import QUADROTOR, AcclimateError, robot_family
 from acclimate_control import topics
 from acclimate_control.messages import MotorNames, diagnostic, stamp_s, state_from
 from acclimate_control.node_life import ManagedNode, run
 from acclimate_control.parameters import declare, declare_dataclass
 from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import (
-    SAFE_COMMAND,
     Decision,
     Inputs,
     Mode,
@@ -35,6 +34,7 @@ from acclimate_deploy.safety import (
     Request,
     SupervisorState,
     decide,
+    safe_command,
 )
 
 STATE_PERIOD_S = 0.1
@@ -58,7 +58,7 @@ class SafetyNode(ManagedNode, Node):
     def __init__(self, **node_options: Any) -> None:
         Node.__init__(self, "safety_node", **node_options)
         self._declare_parameters()
-        self._supervisor = SupervisorState()
+        self._supervisor = SupervisorState(family=self._family)
         self._odometry: MultirotorState | None = None
         self._command: np.ndarray | None = None
         self._command_stamp = Time()
@@ -79,14 +79,18 @@ class SafetyNode(ManagedNode, Node):
         self._rate_hz = declare(
             self, "rate_hz", 100.0, "Rate of the watch on silent inputs, Hz.", low=20.0, high=2000.0
         )
+        self._family = robot_family(
+            declare(self, "family", QUADROTOR.name, "Family of the robot whose motors it owns.")
+        )
+        channels = self._family.action.channels
         names = declare(
             self,
             "motor_names",
-            list(QUADROTOR.action.channels),
+            list(channels),
             "Names of the motors in the order the driver wants them.",
         )
-        self._motors_in = MotorNames(QUADROTOR.action.channels)
-        self._motors_out = MotorNames(QUADROTOR.action.channels, names)
+        self._motors_in = MotorNames(channels)
+        self._motors_out = MotorNames(channels, names)
         self._limits = declare_dataclass(self, "limits", MultirotorLimits())
 
     def begin(self) -> None:
@@ -100,7 +104,7 @@ class SafetyNode(ManagedNode, Node):
     def close(self) -> None:
         """Switch the motors off and give the message time to leave."""
         for _ in range(LAST_COMMANDS):
-            self._publish_command(SAFE_COMMAND, self.get_clock().now().to_msg())
+            self._publish_command(safe_command(self._family.name), self.get_clock().now().to_msg())
             time.sleep(LAST_COMMAND_GAP_S)
         self._actuators.wait_for_all_acked(Duration(seconds=LAST_COMMAND_S))
 

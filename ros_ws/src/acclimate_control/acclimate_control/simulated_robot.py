@@ -16,7 +16,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
-from acclimate_contract import QUADROTOR, AcclimateError
+from acclimate_contract import AcclimateError, multirotor_family
 from acclimate_control import topics
 from acclimate_control.messages import MotorNames, diagnostic, text, to_odometry, to_stamp
 from acclimate_control.node_life import ManagedNode, run
@@ -26,7 +26,7 @@ from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_sim.engines.mujoco_multirotor import MujocoMultirotor
 from acclimate_sim.robots import load_robot
 
-MOTORS_OFF = QUADROTOR.action.low
+MOTORS_OFF = -1.0
 
 
 class SimulatedRobot(ManagedNode, Node):
@@ -36,8 +36,9 @@ class SimulatedRobot(ManagedNode, Node):
         Node.__init__(self, "simulated_robot", **node_options)
         self._declare_parameters()
         self._make_robot()
-        self._motors = MotorNames(QUADROTOR.action.channels)
-        self._setpoints = np.full(len(QUADROTOR.action.channels), MOTORS_OFF)
+        channels = multirotor_family(self._robot.num_motors).action.channels
+        self._motors = MotorNames(channels)
+        self._setpoints = np.full(len(channels), MOTORS_OFF)
         self._command_came_s = -np.inf
         self._timed_out = True
         self._odometry = topics.ODOMETRY.publisher(self)

@@ -19,7 +19,7 @@ def packed(state: MultirotorState) -> Tensor:
 
 
 def unpacked(rows: Tensor, motor_speed: Tensor) -> MultirotorState:
-    """State of our rows (num_envs, 13) and motor speeds (num_envs, 4)."""
+    """State of our rows (num_envs, 13) and motor speeds (num_envs, num_motors)."""
     return MultirotorState(
         position=rows[:, :3],
         orientation=rows[:, 3:7],

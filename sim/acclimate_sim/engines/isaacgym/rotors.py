@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from acclimate_sim.multirotor.parameters import MOTOR_SPIN, MultirotorParameters
+from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,12 @@ class Rotors:
     """Motors that approach a setpoint which is held.
 
     Attributes:
-        allocation: (num_envs, 4, 6), force and torque on the body per newton of each motor.
-        thrust_curve_n: (num_envs, 4, 3).
-        setpoint: (num_envs, 4), motor speeds in [0, 1].
-        half_decay: (num_envs, 4), what half a physics step leaves of the gap to the setpoint.
-        mid_speed: (num_envs, 4), in the middle of the last physics step.
-        speed: (num_envs, 4), now.
+        allocation: (num_envs, num_motors, 6), force and torque on the body per newton of a motor.
+        thrust_curve_n: (num_envs, num_motors, 3).
+        setpoint: (num_envs, num_motors), motor speeds in [0, 1].
+        half_decay: (num_envs, num_motors), what half a physics step leaves of the gap to it.
+        mid_speed: (num_envs, num_motors), in the middle of the last physics step.
+        speed: (num_envs, num_motors), now.
     """
 
     allocation: Tensor
@@ -32,7 +32,7 @@ class Rotors:
     def spinning(
         cls, robots: MultirotorParameters, speed: Tensor, action: Tensor, timestep_s: float
     ) -> "Rotors":
-        """Start from motor speeds (num_envs, 4) towards an action (num_envs, 4) in [-1, 1].
+        """Start from motor speeds towards an action in [-1, 1], both (num_envs, num_motors).
 
         The lag is that of the first moment: an exponential never crosses its setpoint.
         """
@@ -67,6 +67,6 @@ class Rotors:
 def _allocation(robots: MultirotorParameters) -> Tensor:
     axis = robots.motor_axis
     arm = torch.nn.functional.pad(robots.motor_position_m, (0, 1))  # motors lie in the plane z = 0
-    reaction = torch.tensor(MOTOR_SPIN).to(axis) * robots.torque_coefficient_m
-    torque = torch.cross(arm, axis, dim=-1) + reaction.unsqueeze(-1) * axis
+    reaction = robots.torque_coefficient_m.unsqueeze(-1) * axis
+    torque = torch.cross(arm, axis, dim=-1) + reaction
     return torch.cat((axis, torque), dim=-1)

@@ -60,8 +60,9 @@ def _payload(fleet: Fleet, schedule: Disturbances, generator: torch.Generator) -
 def _one_weak_motor(
     fleet: Fleet, schedule: Disturbances, generator: torch.Generator
 ) -> Disturbances:
-    which = torch.randint(4, (len(fleet),), generator=generator)
-    motor = torch.nn.functional.one_hot(which, 4)
+    num_motors = fleet.robots.num_motors
+    which = torch.randint(num_motors, (len(fleet),), generator=generator)
+    motor = torch.nn.functional.one_hot(which, num_motors)
     return replace(schedule, thrust_factor=schedule.thrust_factor * (1.0 - (1.0 - WEAK) * motor))
 
 
@@ -127,7 +128,7 @@ def changes(contestant: Contestant, cfg: SuiteCfg, progress: Progress) -> dict[s
             name = f"{change_name}/{reference_name}"
             progress(name)
             episode = Episode(
-                start=resting(len(fleet), like=fleet.robots.mass_kg),
+                start=resting(len(fleet), like=fleet.robots.mass_kg, num_motors=cfg.num_motors),
                 trajectory=make_trajectory(fleet),
                 force_n=fleet.still,
                 num_steps=NUM_STEPS,

@@ -73,7 +73,7 @@ def _long(fleet: Fleet, cfg: SuiteCfg, num_steps: int, *, moving: bool) -> Episo
     n, like = len(fleet), fleet.robots.mass_kg
     force = external_force(fleet.robots, cfg.generator(FORCES))
     return Episode(
-        start=resting(n, like=like),
+        start=resting(n, like=like, num_motors=fleet.robots.num_motors),
         trajectory=figure_eight(n, period_s=10.0, like=like) if moving else hover(n, like=like),
         force_n=fleet.still if moving else force,
         num_steps=num_steps,

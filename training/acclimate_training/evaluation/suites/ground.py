@@ -6,8 +6,7 @@ from typing import Any
 import torch
 
 from acclimate_sim.multirotor import InitialStates, concatenate, perfect, reset
-from acclimate_sim.robots import ROBOTS as PLATFORM_NAMES
-from acclimate_sim.robots import load_robot
+from acclimate_sim.robots import ROBOTS, load_robot
 from acclimate_training.evaluation.figures import by_band, hold, tracking
 from acclimate_training.evaluation.flights import Flight, SensorNoise
 from acclimate_training.evaluation.pilots import Pilot
@@ -86,8 +85,10 @@ def _figure_eights(
 
 def _platforms(contestant: Contestant, cfg: SuiteCfg) -> dict[str, Any]:
     """Hold and figure eights on copies of every known robot, without external force."""
-    copies = torch.arange(len(PLATFORM_NAMES)).repeat_interleave(FLIGHTS_PER_PLATFORM)
-    robots = concatenate([load_robot(name) for name in PLATFORM_NAMES]).to(torch.float32)[copies]
+    known = {name: load_robot(name) for name in ROBOTS}
+    known = {name: robot for name, robot in known.items() if robot.num_motors == cfg.num_motors}
+    copies = torch.arange(len(known)).repeat_interleave(FLIGHTS_PER_PLATFORM)
+    robots = concatenate(list(known.values())).to(torch.float32)[copies]
     fleet = Fleet(robots=robots, imperfections=perfect(robots), engine=cfg.engine)
     pilot = contestant.make_pilot(len(fleet))
     start = reset(robots, InitialStates(), cfg.generator(PLATFORMS))
@@ -102,7 +103,7 @@ def _platforms(contestant: Contestant, cfg: SuiteCfg) -> dict[str, Any]:
         for period_s in FIGURE_EIGHT_PERIODS_S
     }
     result = {}
-    for i, name in enumerate(PLATFORM_NAMES):
+    for i, name in enumerate(known):
         mine = slice(i * FLIGHTS_PER_PLATFORM, (i + 1) * FLIGHTS_PER_PLATFORM)
         figures = hold(holds[mine])
         result[name] = {chosen: figures[chosen] for chosen in PLATFORM_FIGURES} | {

@@ -112,7 +112,7 @@ class MultiRatePilot:
         self._start_period()
 
     def step(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Setpoints (num_envs, 4)."""
+        """Setpoints (num_envs, num_motors)."""
         dt_s = float(signals[TIME_STEP][0, 0])  # common to all robots
         self._since_advance_s += 0.0 if self._fresh else dt_s
         self._fresh = False

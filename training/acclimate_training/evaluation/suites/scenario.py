@@ -22,6 +22,7 @@ from acclimate_sim.multirotor import (
     sample_imperfect,
     step,
 )
+from acclimate_sim.multirotor.distribution import with_motors
 from acclimate_sim.multirotor.task import max_distance_m
 from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.references import Trajectory, figure_eight, hover
@@ -64,11 +65,13 @@ class SuiteCfg:
         robots: Fresh robots per scenario, at most.
         seed: Of everything that is drawn.
         engine: What moves the robots.
+        num_motors: Of each robot; whatever is drawn has so many.
     """
 
     robots: int
     seed: int
     engine: Engine = step
+    num_motors: int = 4
 
     def generator(self, stream: int) -> torch.Generator:
         """An independent random stream of the evaluation."""
@@ -104,7 +107,7 @@ def draw_fleet(cfg: SuiteCfg, space: ParameterSpace | None = None) -> Fleet:
 
     Spaces that share parameters with it share their draws: what differs is what was added.
     """
-    space = space or DISTRIBUTIONS["published"]()
+    space = with_motors(space or DISTRIBUTIONS["published"](), cfg.num_motors)
     robots, imperfections = sample_imperfect(space, cfg.robots, cfg.generator(ROBOTS))
     return Fleet(
         robots=robots.to(torch.float32),
@@ -152,7 +155,7 @@ def figure_eight_episode(fleet: Fleet, period_s: float) -> Episode:
     """One second of ramp and one loop, from rest at its first point, without external force."""
     n, like = len(fleet), fleet.robots.mass_kg
     return Episode(
-        start=resting(n, like=like),
+        start=resting(n, like=like, num_motors=fleet.robots.num_motors),
         trajectory=figure_eight(n, period_s=period_s, like=like),
         force_n=fleet.still,
         num_steps=round((period_s + 1.0) / PERIOD_S),
