@@ -1,12 +1,17 @@
 import pytest
 
 from acclimate_contract import (
+    HEXAROTOR,
     PREVIEW_TIMES_S,
     PREVIOUS_ACTION,
     QUADROTOR,
     REFERENCE_PREVIEW,
     ROBOT_FAMILIES,
     TIME_STEP,
+    ConfigError,
+    RobotFamily,
+    multirotor_family,
+    robot_family,
 )
 
 
@@ -29,6 +34,20 @@ def test_runtime_signals_are_in_the_vocabulary() -> None:
     assert QUADROTOR.signal(TIME_STEP).shape == (1,)
     with pytest.raises(KeyError):
         QUADROTOR.signal("wind")
+
+
+@pytest.mark.parametrize(("num_motors", "family"), [(4, QUADROTOR), (6, HEXAROTOR)])
+def test_families_are_found_by_name_and_by_motors(num_motors: int, family: RobotFamily) -> None:
+    assert robot_family(family.name) is family
+    assert multirotor_family(num_motors) is family
+    assert len(family.action.channels) == num_motors
+
+
+def test_unknown_families_are_told_what_exists() -> None:
+    with pytest.raises(ConfigError, match=r"'octorotor'\. Fix: use one of quadrotor, hexarotor"):
+        robot_family("octorotor")
+    with pytest.raises(ConfigError, match=r"8 motors.* Fix: use 4 or 6"):
+        multirotor_family(8)
 
 
 def test_preview_has_one_row_per_time_and_says_them_in_words() -> None:

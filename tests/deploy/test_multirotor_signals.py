@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acclimate_contract import QUADROTOR, ContractError
+from acclimate_contract import HEXAROTOR, QUADROTOR, ContractError
 from acclimate_deploy import rotations
 from acclimate_deploy.multirotor_signals import MultirotorState, Reference, SignalBuilder
 
@@ -36,6 +36,13 @@ def test_fills_the_vocabulary_of_the_family() -> None:
     )
     assert {n: v.shape for n, v in signals.items()} == {s.name: s.shape for s in QUADROTOR.signals}
     assert {v.dtype for v in signals.values()} == {np.dtype(np.float32)}
+
+
+def test_a_hexarotor_has_six_previous_setpoints() -> None:
+    still = Reference(position=np.zeros(3), linear_velocity=np.zeros(3))
+    setpoints = RNG.normal(size=6).astype(np.float32)
+    signals = SignalBuilder(HEXAROTOR).fill(a_state(), still, setpoints, 0.01)
+    np.testing.assert_array_equal(signals["previous_action"], setpoints)
 
 
 def test_at_heading_zero_errors_are_plain_differences() -> None:

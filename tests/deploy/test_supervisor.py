@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from acclimate_contract import AcclimateError, ConfigError
+from acclimate_contract import HEXAROTOR, AcclimateError, ConfigError
 from acclimate_deploy.multirotor_signals import MultirotorState
 from acclimate_deploy.safety import (
     Decision,
@@ -371,6 +371,20 @@ def test_safe_command_is_the_lowest_setpoint_and_cannot_be_changed() -> None:
     np.testing.assert_array_equal(safe_command("hexarotor"), [-1.0] * 6)
     with pytest.raises(ValueError, match="read-only"):
         safe_command("quadrotor")[0] = 0.0
+
+
+def test_it_owns_the_motors_of_its_own_family() -> None:
+    """Six motors get six setpoints in every mode, and four are no command for them."""
+    six = SupervisorState(family=HEXAROTOR)
+    command = np.linspace(-0.5, 0.5, 6)
+    assert decide(LIMITS, six, inputs(command=command)).command.tolist() == [-1.0] * 6
+    armed = decide(LIMITS, six, inputs(Request.ARM, command=command))
+    np.testing.assert_array_equal(armed.command, command.astype(np.float32))
+    refused = decide(LIMITS, armed.state, inputs())
+    assert refused.state.mode is Mode.TRIPPED
+    assert refused.command.tolist() == [-1.0] * 6
+    assert "shape (4,)" in refused.reasons[0]
+    assert "back_left, left, front_left" in refused.reasons[0]
 
 
 def test_decide_is_pure() -> None:

@@ -8,7 +8,7 @@ import pytest
 from ros_client import RosClient, StandingRobot, is_safe
 from ros_processes import Nodes
 
-from acclimate_contract import QUADROTOR
+from acclimate_contract import HEXAROTOR, QUADROTOR
 from acclimate_control import topics
 from acclimate_control.messages import MotorNames
 
@@ -53,6 +53,21 @@ def test_arming_is_refused_without_odometry_and_says_why(nodes: Nodes, client: R
     client.wait_for(client.setpoints)
     assert is_safe(client.setpoints())
     assert client.wait_for(client.mode) == "disarmed"
+
+
+def test_six_motors_are_held_by_name(nodes: Nodes, client: RosClient) -> None:
+    listen(client)
+    nodes.start(SAFETY, family="hexarotor")
+    client.wait_for(client.setpoints)
+    assert is_safe(client.setpoints())
+    assert list(client.setpoints()) == list(HEXAROTOR.action.channels)
+
+
+def test_an_unknown_family_ends_the_node_with_a_hint(nodes: Nodes) -> None:
+    node = nodes.start(SAFETY, family="octorotor")
+    assert node.wait(lambda: 40.0)
+    assert node.exit_code == 1
+    assert "use one of quadrotor, hexarotor" in node.tail()
 
 
 def test_motors_are_matched_by_name(nodes: Nodes, client: RosClient) -> None:

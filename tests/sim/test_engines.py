@@ -92,7 +92,7 @@ def crew(
     generator = torch.Generator().manual_seed(seed)
     robots = sample(DISTRIBUTIONS[space](), n, generator)
     state = reset(robots, InitialStates(), generator)
-    hover = robots.hover_speed.unsqueeze(-1).expand(-1, 4)
+    hover = robots.hover_speed.unsqueeze(-1).expand(-1, robots.num_motors)
     return robots.to(dtype), cast(replace(state, motor_speed=hover), dtype)
 
 
@@ -101,7 +101,7 @@ def cast(state: MultirotorState, dtype: torch.dtype) -> MultirotorState:
 
 
 def commands(robots: MultirotorParameters, count: int, turn: float, seed: int = 0) -> Tensor:
-    """Setpoints (count, n, 4) near hover, new ones every tenth of a second.
+    """Setpoints (count, n, num_motors) near hover, new ones every tenth of a second.
 
     Args:
         robots: Of whom.
@@ -110,7 +110,8 @@ def commands(robots: MultirotorParameters, count: int, turn: float, seed: int = 
         seed: Of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    unit = torch.rand(-(-count // 10), len(robots), 4, generator=generator, dtype=torch.float64)
+    shape = (-(-count // 10), len(robots), robots.num_motors)
+    unit = torch.rand(shape, generator=generator, dtype=torch.float64)
     share = turn / robots.torque_to_inertia.double().unsqueeze(-1)
     speed = (robots.hover_speed.double().unsqueeze(-1) + share * (unit - 0.5)).clamp(0.05, 0.95)
     return (2.0 * speed - 1.0).repeat_interleave(10, dim=0)[:count]
@@ -365,6 +366,21 @@ def test_a_subset_is_reset_by_replacing_its_rows(case: Case) -> None:
     alone = fly(case.make(), others, elsewhere, actions[3:])
     assert apart(end[~new], undisturbed[~new]) < 10 * case.rounding
     assert apart(end[new], alone[new]) < 10 * case.rounding
+
+
+def test_six_motors_fly_by_the_same_equations_between_flights_of_four(case: Case) -> None:
+    """An engine that keeps models or loops for one number of motors makes others for another."""
+    hexarotors, start = crew(5, case.dtype, space="hexarotor")
+    quadrotors, elsewhere = crew(5, case.dtype)
+    actions, others = commands(hexarotors, 50, turn=50.0), commands(quadrotors, 5, turn=50.0)
+    engine = case.make()
+    before = fly(engine, quadrotors, elsewhere, others)
+    end = fly(engine, hexarotors, start, actions)
+    assert end.motor_speed.shape == (5, 6)
+    expected = exactly(hexarotors, start, actions)
+    error = (end.position.double() - expected.position).abs().max()
+    assert error < case.half_second_error + 1e2 * case.rounding
+    assert apart(fly(engine, quadrotors, elsewhere, others), before) == 0.0
 
 
 def test_robots_may_have_periods_of_their_own(case: Case) -> None:

@@ -17,15 +17,31 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("observation", ["signals", "flat"])
-@pytest.mark.parametrize("space", ["published", "diverse"])
-def test_gymnasiums_checker_has_nothing_to_say(observation: str, space: str) -> None:
-    env = gymnasium.make(envs.QUADROTOR, observation=observation, space=space, context="exposed")
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        (envs.QUADROTOR, "published"),
+        (envs.QUADROTOR, "diverse"),
+        (envs.HEXAROTOR, "hexarotor"),
+    ],
+)
+def test_gymnasiums_checker_has_nothing_to_say(observation: str, name: str, space: str) -> None:
+    env = gymnasium.make(name, observation=observation, space=space, context="exposed")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env.unwrapped, skip_render_check=True)
     # Nothing stops a robot before its termination is seen: its signals have no bounds.
     said = [str(w.message) for w in caught if "infinity" not in str(w.message)]
     assert said == []
+
+
+def test_a_hexarotor_has_six_setpoints_and_shows_the_last_ones() -> None:
+    env = gymnasium.make(envs.HEXAROTOR)
+    env.reset(seed=0)
+    action = np.linspace(-0.5, 0.5, 6, dtype=np.float32)
+    seen, *_ = env.step(action)
+    assert env.action_space.shape == (6,)
+    np.testing.assert_array_equal(seen["previous_action"], action)
 
 
 def test_it_is_the_first_environment_of_the_vector() -> None:

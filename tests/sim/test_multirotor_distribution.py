@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from acclimate_contract import ConfigError
 from acclimate_sim.multirotor import (
     DISTRIBUTIONS,
     GRAVITY_M_S2,
@@ -13,6 +14,7 @@ from acclimate_sim.multirotor import (
     sample,
     widened,
 )
+from acclimate_sim.multirotor.distribution import build, with_motors
 
 # The 5, 50 and 95 % quantiles of the 1000 robots that the published policy was trained on
 # (Eschmann et al. 2025, arXiv 2509.11481: released code, seed 0), and half of their last digit.
@@ -90,6 +92,43 @@ def test_every_robot_of_every_distribution_is_physical(name: str) -> None:
     powers = torch.stack((torch.ones_like(speed), speed, speed * speed))
     thrust = robots.thrust_curve_n[:, 0] @ powers  # (robots, speeds)
     assert (thrust.diff(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("num_motors", [6, 8])
+def test_more_motors_are_the_same_robots_otherwise(num_motors: int) -> None:
+    space = DISTRIBUTIONS["diverse"]()
+    four = sample(space, 200, torch.Generator().manual_seed(2))
+    more = sample(with_motors(space, num_motors), 200, torch.Generator().manual_seed(2))
+    assert more.num_motors == num_motors
+    for name in ("mass_kg", "thrust_to_weight", "torque_to_inertia", "force_std_n"):
+        torch.testing.assert_close(getattr(more, name), getattr(four, name), rtol=0.05, atol=1e-12)
+    torch.testing.assert_close(more.max_thrust_n, four.max_thrust_n)
+    shares = more.thrust_curve_n.sum(-1) / more.max_thrust_n.unsqueeze(-1)
+    spread = shares.std(0) * num_motors
+    assert spread.min() > 0.7 * spread.max()  # further motors differ like the first
+
+
+def test_evenly_spread_motors_balance_and_their_torques_cancel() -> None:
+    robots = sample(with_motors(published(), 6), 10, torch.Generator().manual_seed(0))
+    assert robots.motor_position_m.sum(1).abs().max() < 1e-15
+    assert robots.torque_coefficient_m.sum(1).abs().max() < 1e-15
+    order = torch.atan2(robots.motor_position_m[0, :, 1], robots.motor_position_m[0, :, 0])
+    degrees = [round(math.degrees(angle)) for angle in order.tolist()]
+    assert degrees == [-30, -90, -150, 150, 90, 30]  # the contract's: clockwise from front right
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([4.0, 6.0], r"num_motors of a batch is \[4.0, 6.0\].*Fix: make it a Constant"),
+        ([5.0, 5.0], r"5 motors.*do not cancel. Fix: use an even number"),
+        ([2.0, 2.0], r"2 motors.*Fix"),
+    ],
+)
+def test_impossible_numbers_of_motors_are_refused(counts: list[float], message: str) -> None:
+    draws = published().sample(2, torch.Generator())
+    with pytest.raises(ConfigError, match=message):
+        build({**draws, "num_motors": torch.tensor(counts)})
 
 
 def test_widening_changes_only_what_it_names() -> None:

@@ -18,6 +18,7 @@ from acclimate_deploy.policy import load_policy
 from acclimate_training.algorithms import algorithm
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
+from acclimate_training.policy_config import PolicyCfg
 from acclimate_training.trainer import CHECKPOINT, POLICY, RUN, choose_device, export_run, train
 
 
@@ -42,6 +43,19 @@ def test_run_leaves_a_valid_policy_its_record_and_events(tmp_path: Path) -> None
     assert record["config"]["iterations"] == 6
     assert record["provenance"]["versions"]["torch"].startswith("2.13")
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_hexarotor_is_trained_like_any_other_robot(tmp_path: Path) -> None:
+    cfg = tiny(tmp_path / "run", space="hexarotor", policy=PolicyCfg(family="hexarotor"))
+    manifest = load_policy(train(cfg), family="hexarotor").manifest
+    assert len(manifest.action.channels) == 6
+    assert manifest.distribution["name"] == "hexarotor/noisy"
+
+
+def test_a_policy_for_other_motors_than_the_robots_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"hexarotors and the .*Fix: --policy.family hexarotor"):
+        train(tiny(tmp_path / "run", space="hexarotor"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
