@@ -1,5 +1,6 @@
 """Each way to use the environments wrongly, and what is said about it."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,7 @@ from acclimate_contract import ConfigError
 from acclimate_sim import envs
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.multirotor import DISTRIBUTIONS
-from acclimate_sim.randomization import ParameterSpace, Uniform
+from acclimate_sim.randomization import ParameterSpace, RandomWalk, Uniform
 
 ZEROS = np.zeros((3, 4), np.float32)
 
@@ -94,6 +95,18 @@ def weightless() -> ParameterSpace:
     """Robots with so little inertia that single precision holds neither it nor their spin."""
     nimble = {"torque_to_inertia": Uniform(low=1e30, high=1e30)}
     return DISTRIBUTIONS["published"]().with_distributions("quadrotor/weightless", nimble)
+
+
+def test_robots_that_would_change_in_flight_are_refused() -> None:
+    walk = RandomWalk(parameter="thrust_to_weight", spread=0.1, low=0.8, high=1.2)
+    with pytest.raises(ConfigError, match=r"'quadrotor/published' change in flight.*Fix: replace"):
+        make(space=replace(DISTRIBUTIONS["published"](), processes=(walk,)))
+
+
+def test_a_space_that_describes_no_robot_is_refused() -> None:
+    space = DISTRIBUTIONS["published"]()
+    with pytest.raises(ConfigError, match=r"lacks \['curve_linear'\]"):
+        make(space=replace(space, parameters=space.parameters[:-1]))
 
 
 def fly_on(env: Any, action: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from acclimate_contract import PREVIEW_TIMES_S
 from acclimate_sim.multirotor import published
 from acclimate_sim.multirotor.distribution import DISTRIBUTIONS, diverse
 from acclimate_sim.multirotor.imperfections import NO_FLOOR_M
+from acclimate_sim.randomization import Constant, Ramp
 from acclimate_sim.rotations import tilt
 from acclimate_training.problems.episodes import (
     MAX_DELAY_TAPS,
@@ -30,6 +31,31 @@ FOUR_ERRORS = 4.0 * (0.25 / N) ** 0.5
 def drawn(situations: Situations, *, n: int = N, steps: int = 60, seed: int = 0) -> Episodes:
     generator = torch.Generator().manual_seed(seed)
     return draw_episodes(published(), situations, n, steps, generator, preview=True)
+
+
+def test_processes_of_a_space_change_its_robots_in_flight_and_nothing_else() -> None:
+    falling = Ramp(
+        parameter="thrust_to_weight",
+        factor=Constant(value=0.8),
+        begin_s=Constant(value=0.195),
+        duration_s=Constant(value=0.0),
+    )
+    plain, changing = (
+        draw_episodes(
+            replace(published(), processes=processes),
+            SITUATIONS["calm"],
+            5,
+            40,
+            torch.Generator().manual_seed(3),
+        )
+        for processes in ((), (falling,))
+    )
+    before, after = plain.disturbances.thrust_factor, changing.disturbances.thrust_factor
+    assert torch.equal(after[:20], before[:20])
+    torch.testing.assert_close(after[20:], 0.8 * before[20:])
+    assert after.dtype == before.dtype
+    assert torch.equal(changing.disturbances.force_n, plain.disturbances.force_n)
+    assert torch.equal(changing.robots.mass_kg, plain.robots.mass_kg)
 
 
 def varies(schedule: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from acclimate_deploy.policy import load_policy
 from acclimate_sim.multirotor import InitialStates, external_force, published, reset, sample
+from acclimate_sim.multirotor.distribution import with_motors
 from acclimate_sim.references import hover
 from acclimate_training.evaluation.card import CARD, RECORD, render
 from acclimate_training.evaluation.evaluate import read_record, summary
@@ -19,10 +20,13 @@ from acclimate_training.evaluation.table import population_rows
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
-SIZES = {"quadrotor-tiny": 2_084, "quadrotor": 100_000}
+SIZES = {"quadrotor-tiny": 2_084, "quadrotor": 100_000, "hexarotor": 100_000}
 """Parameters at most; RAPTOR has 2,084."""
+RIVALS = ("quadrotor-tiny", "quadrotor")
+"""Those that fly what RAPTOR flies."""
 
 each_model = pytest.mark.parametrize("model", [MODELS / name for name in SIZES], ids=list(SIZES))
+each_rival = pytest.mark.parametrize("model", [MODELS / name for name in RIVALS], ids=RIVALS)
 
 
 def test_every_model_is_looked_after() -> None:
@@ -31,7 +35,7 @@ def test_every_model_is_looked_after() -> None:
 
 @each_model
 def test_it_is_no_larger_than_it_may_be(model: Path) -> None:
-    manifest = load_policy(model / "policy.onnx", family="quadrotor").manifest
+    manifest = load_policy(model / "policy.onnx").manifest
     assert manifest.num_parameters <= SIZES[model.name]
 
 
@@ -44,7 +48,7 @@ def test_record_belongs_to_the_file_and_card_to_the_record(model: Path) -> None:
     assert (model / CARD).read_text() == render(manifest, record)
 
 
-@each_model
+@each_rival
 def test_it_beats_raptor_on_the_same_robots(model: Path) -> None:
     ours, theirs = read_record(model / RECORD)["figures"].values()
     for scenario, figure in (
@@ -70,7 +74,9 @@ def test_it_beats_raptor_on_the_same_robots(model: Path) -> None:
 def test_fresh_robots_confirm_the_record(model: Path) -> None:
     """512 robots that no record has seen; tolerance of three standard errors on the shares."""
     n = 512
-    robots = sample(published(), n, torch.Generator().manual_seed(2024)).to(torch.float32)
+    num_motors = len(load_policy(model / "policy.onnx").manifest.action.channels)
+    space = with_motors(published(), num_motors)
+    robots = sample(space, n, torch.Generator().manual_seed(2024)).to(torch.float32)
     like = robots.mass_kg
     flight = fly(
         onnx_pilot(model / "policy.onnx")(n),
@@ -88,7 +94,7 @@ def test_fresh_robots_confirm_the_record(model: Path) -> None:
 
 def test_readme_figures_are_those_of_the_record() -> None:
     """Each row of its table: the figure, both of our policies', and RAPTOR's."""
-    records = [read_record(MODELS / name / RECORD) for name in SIZES]
+    records = [read_record(MODELS / name / RECORD) for name in RIVALS]
     tiny, large = ({row[0]: row[1:] for row in population_rows(record)} for record in records)
     readme = (ROOT / "README.md").read_text().split("<!-- figures -->")[1]
     rows = re.findall(r"^\| (.*) \|$", readme, flags=re.MULTILINE)

@@ -62,6 +62,11 @@ class MultirotorEnvCfg:
         """The robots to fly; raises ConfigError if a space of one's own describes none."""
         space = DISTRIBUTIONS[self.space]() if isinstance(self.space, str) else self.space
         check_family(space, FAMILY, NEEDED)
+        if space.processes:
+            raise ConfigError(
+                f"robots of {space.name!r} change in flight, and here they stay as they are drawn. "
+                "Fix: replace(space, processes=()), or train on it with acclimate_training."
+            )
         return space
 
     def build_engine(self) -> Engine:

@@ -14,6 +14,7 @@ from acclimate_sim.multirotor import (
     MultirotorState,
     between,
     calm,
+    changed,
     external_force,
     reset,
     sample_imperfect,
@@ -81,10 +82,16 @@ def draw_episodes(
     *,
     preview: bool = False,
 ) -> Episodes:
-    """Draw fresh robots, first states, references and what happens, in float32 on the CPU."""
+    """Draw fresh robots, first states, references and what happens, in float32 on the CPU.
+
+    Parameters that have a process in the space change in flight, whatever the situations add.
+    """
     robots, imperfections = sample_imperfect(space, num_envs, generator)
     robots, imperfections = robots.to(torch.float32), imperfections.to(torch.float32)
-    return episodes_of(robots, imperfections, situations, num_steps, generator, preview=preview)
+    drawn = episodes_of(robots, imperfections, situations, num_steps, generator, preview=preview)
+    lengths_s = drawn.disturbances.time_step_s
+    factors = space.factors(lengths_s.cumsum(0) - lengths_s, num_envs, generator)
+    return replace(drawn, disturbances=changed(drawn.disturbances, factors))
 
 
 def episodes_of(
