@@ -14,6 +14,7 @@ from acclimate_bringup.processes import Fleet, ProcessSpec, RunningProcess
 
 REPOSITORY = Path(__file__).parents[2]
 RELEASED_POLICY = REPOSITORY / "models" / "quadrotor" / "policy.onnx"
+RELEASED_HEXAROTOR = RELEASED_POLICY.parents[1] / "hexarotor" / "policy.onnx"
 MARKER = "ACCLIMATE_TEST"
 
 

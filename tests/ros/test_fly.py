@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ros_processes import MARKER, RELEASED_POLICY, survivors, wait_until
+from ros_processes import MARKER, RELEASED_HEXAROTOR, RELEASED_POLICY, survivors, wait_until
 from rosbags.rosbag2 import Reader
 
+from acclimate_contract import HEXAROTOR
 from acclimate_deploy.bag import ros_types
 from acclimate_deploy.flight_log import FlightLog, read_flight_log
 
@@ -113,6 +114,16 @@ def test_demo_in_short_form(tmp_path: Path, marker: str, hover_policy: Path) -> 
     policy = RELEASED_POLICY if released else hover_policy
     flight = Flight(tmp_path, marker, policy, *robot, "--duration", "10")
     assert_flown(flight)
+    assert not survivors(marker)
+
+
+def test_a_hexarotor_flies_with_the_released_policy_of_its_family(
+    tmp_path: Path, marker: str
+) -> None:
+    robot = ("--robot", "typhoon_h480", "--duration", "10")
+    flight = Flight(tmp_path, marker, RELEASED_HEXAROTOR, *robot)
+    assert_flown(flight)
+    assert flight.recorded().actuators.channels == HEXAROTOR.action.channels
     assert not survivors(marker)
 
 
@@ -234,6 +245,7 @@ def node_pid(marker: str, node: str) -> int:
     [
         (["--policy", "nowhere.onnx"], r"nowhere\.onnx.*does not exist.*Fix:"),
         (["--robot", "crazyfly"], r"crazyfly.*crazyflie"),
+        (["--robot", "typhoon_h480"], r"'quadrotor' and this robot is a 'hexarotor'.*Fix: give it"),
         (["--duration", "2"], r"at least 8 s"),
         (["--duration", "nan"], r"not possible"),
         (["--out", "."], r"exists already"),

@@ -423,6 +423,15 @@ def test_release_without_a_record_says_what_to_run(policy_file: Path) -> None:
 def test_no_robots_are_refused(policy_file: Path) -> None:
     with pytest.raises(EvaluationError, match="--robots is 0"):
         evaluate(EvaluateCfg(policy=policy_file, robots=0))
+    for seed in (-1, 2**24):
+        with pytest.raises(EvaluationError, match=r"repeat those of another. Fix: use 0 to 16777"):
+            evaluate(EvaluateCfg(policy=policy_file, seed=seed))
+
+
+def test_a_peer_that_flies_other_motors_is_refused(tmp_path: Path) -> None:
+    released = Path(__file__).parents[2] / "models" / "hexarotor" / "policy.onnx"
+    with pytest.raises(EvaluationError, match=r"raptor flies quadrotors.* hexarotor. Fix: --peer"):
+        evaluate(EvaluateCfg(policy=released, peer="raptor", out=tmp_path / "record.json"))
 
 
 def test_missing_peer_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

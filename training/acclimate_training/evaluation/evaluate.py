@@ -15,13 +15,14 @@ from acclimate_deploy.policy import load_policy
 from acclimate_deploy.provenance import provenance
 from acclimate_sim.engines.table import make_engine
 from acclimate_sim.multirotor import Engine
+from acclimate_sim.seeds import MAX_SEED
 from acclimate_training.commands import EvaluateCfg
 from acclimate_training.errors import EvaluationError
 from acclimate_training.evaluation.figures import intervals, numbers
 from acclimate_training.evaluation.pilots import PEERS, onnx_pilot
 from acclimate_training.evaluation.suites import GROUND, SUITES, Contestant, SuiteCfg
 from acclimate_training.evaluation.suites.multi_rate import CLOCKS, nearest_to_the_period
-from acclimate_training.evaluation.suites.scenario import Progress
+from acclimate_training.evaluation.suites.scenario import STREAM_BITS, Progress
 
 FULL = "full"
 POLICY = "policy"
@@ -52,6 +53,11 @@ def evaluate(
     """
     if cfg.robots < 1:
         raise EvaluationError(f"--robots is {cfg.robots}. Fix: fly at least one.")
+    if not 0 <= cfg.seed <= MAX_SEED >> STREAM_BITS:
+        raise EvaluationError(
+            f"--seed is {cfg.seed}, whose draws repeat those of another. "
+            f"Fix: use 0 to {MAX_SEED >> STREAM_BITS}."
+        )
     out = cfg.out or cfg.policy.parent / record_name(cfg.suite, cfg.engine)
     num_motors = _num_motors(cfg)
     engines = {name: make_engine(name) for name in dict.fromkeys((TRAINED_IN, cfg.engine))}

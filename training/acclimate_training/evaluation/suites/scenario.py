@@ -36,6 +36,8 @@ HOLD_STEPS = 500
 
 ROBOTS, STARTS, FORCES, PLATFORMS, HAPPENINGS, CHOICES = range(6)
 """Random streams of one evaluation; the same for every pilot and every suite."""
+STREAM_BITS = 8
+"""Of a generator's seed, below those of the evaluation's seed."""
 
 Progress = Callable[[str], None]
 
@@ -75,7 +77,7 @@ class SuiteCfg:
 
     def generator(self, stream: int) -> torch.Generator:
         """An independent random stream of the evaluation."""
-        return torch.Generator().manual_seed((self.seed << 8) + stream)
+        return torch.Generator().manual_seed((self.seed << STREAM_BITS) + stream)
 
 
 Suite = Callable[[Contestant, SuiteCfg, Progress], dict[str, Any]]
