@@ -137,7 +137,7 @@ def test_one_process_goes_on_where_two_were_stopped(tmp_path: Path) -> None:
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_ends_the_others_and_the_checkpoint_stays(
     tmp_path: Path, killed: int
 ) -> None:
