@@ -84,6 +84,17 @@ def test_interrupted_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None
     assert torch.equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
+def test_run_that_remembers_its_workers_goes_on_with_any_number(tmp_path: Path) -> None:
+    """As runs did when their workers decided which robots were drawn."""
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(tmp_path), interrupt)
+    saved = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    saved["config"]["workers"] = 4
+    torch.save(saved, tmp_path / CHECKPOINT)
+    train(tiny(tmp_path))
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["iteration"] == 6
+
+
 def test_killed_run_loses_no_more_than_the_checkpoint_interval(tmp_path: Path) -> None:
     """SIGKILL a real training process, then go on from its last checkpoint."""
     out = tmp_path / "run"
