@@ -247,7 +247,7 @@ def test_memory_learns_to_tell_the_latent() -> None:
         last_horizon=5,
     )
     algorithm = by_imitation(cfg, CPU, Team())
-    told = [algorithm.iterate(i) for i in range(cfg.iterations)][1:]
+    told = [algorithm.iterate(i).figures for i in range(cfg.iterations)][1:]
     errors = [f["imitation_loss"] - f["action_error"] for f in told]
     assert sum(errors[-5:]) < 0.6 * sum(errors[:5]), errors
     room = make_classroom(tiny(), CPU)

@@ -16,13 +16,14 @@ import torch
 
 from acclimate_contract import ConfigError
 from acclimate_training import trainer
-from acclimate_training.algorithms.algorithm import Algorithm, fresh_episodes
+from acclimate_training.algorithms.algorithm import Algorithm
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.checkpoint import load_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
-from acclimate_training.parallel import Team, team
+from acclimate_training.parallel import Team
 from acclimate_training.trainer import CHECKPOINT, train
+from acclimate_training.workers import ToLeader, ToWorkers, hired
 
 CPU = torch.device("cpu")
 INTERRUPTED = """
@@ -77,11 +78,8 @@ def is_alive(group: int) -> bool:
 def three() -> list[Team]:
     """A team in one process, for threads."""
     (a, b), (c, d) = Pipe(), Pipe()
-    return [
-        Team(rank=0, size=3, links=(a, c)),
-        Team(rank=1, size=3, links=(b,)),
-        Team(rank=2, size=3, links=(d,)),
-    ]
+    channels = ToWorkers((a, c)), ToLeader(b), ToLeader(d)
+    return [Team(rank=rank, size=3, channel=channel) for rank, channel in enumerate(channels)]
 
 
 def test_average_is_the_mean_with_the_same_bits_everywhere() -> None:
@@ -108,19 +106,26 @@ def test_gradients_of_all_parameters_are_averaged() -> None:
         assert (layer.bias.grad == 2.0).all()
 
 
-def test_every_process_flies_its_own_share_of_the_robots() -> None:
-    cfg = pair(Path("unused"))
-    masses = [
-        fresh_episodes(cfg, CPU, Team(rank=rank, size=2))(0, 3).robots.mass_kg for rank in range(2)
-    ]
-    assert [len(mass) for mass in masses] == [4, 4]
-    assert not set(masses[0].tolist()) & set(masses[1].tolist())
+def test_flag_of_any_process_is_seen_by_all() -> None:
+    for flags in ((False, False, False), (False, False, True)):
+        with ThreadPoolExecutor() as threads:
+            seen = list(threads.map(lambda crew, flags=flags: crew.any(flags[crew.rank]), three()))
+        assert seen == [any(flags)] * 3
+
+
+def test_leader_is_heard_by_all() -> None:
+    said = ({"iteration": 3, "name": None}, torch.arange(5))
+    with ThreadPoolExecutor() as threads:
+        heard = list(threads.map(lambda c: c.from_leader(said if c.leads else None), three()))
+    for about, numbers in heard:
+        assert about == said[0]
+        assert torch.equal(numbers, said[1])
 
 
 def test_worker_that_fails_is_named_and_none_is_left(capfd: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(TrainingError, match=r"process 1 of 2 ended by itself.*same command"),
-        team(2, methodcaller("no_such_method")) as crew,
+        hired(2, methodcaller("no_such_method")) as crew,
     ):
         crew.average(torch.zeros(1))
     assert "no_such_method" in capfd.readouterr().err
@@ -166,7 +171,8 @@ def test_interrupted_run_on_two_cores_goes_on_as_if_never_interrupted(tmp_path: 
 def trained_by_threads(cfg: TrainCfg) -> list[dict[str, torch.Tensor]]:
     """Weights of both members of a team after a run without processes, files or stops."""
     link, theirs = Pipe()
-    crews = (Team(rank=0, size=2, links=(link,)), Team(rank=1, size=2, links=(theirs,)))
+    channels = ToWorkers((link,)), ToLeader(theirs)
+    crews = [Team(rank=rank, size=2, channel=channel) for rank, channel in enumerate(channels)]
     algorithms = []
     for crew in crews:
         torch.manual_seed(cfg.seed)
@@ -182,5 +188,5 @@ def trained_by_threads(cfg: TrainCfg) -> list[dict[str, torch.Tensor]]:
 
 
 def test_robots_that_cannot_be_shared_evenly_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"num_envs 9 .* 2 workers.*multiple"):
+    with pytest.raises(ConfigError, match=r"num_envs 9 .* 2 processes.*multiple of 2"):
         pair(tmp_path, num_envs=9)

@@ -15,6 +15,7 @@ import torch
 
 from acclimate_contract import ConfigError
 from acclimate_deploy.policy import load_policy
+from acclimate_sim.multirotor import DISTRIBUTIONS
 from acclimate_training.algorithms import algorithm
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
@@ -95,6 +96,17 @@ def test_interrupted_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None
     assert not (tmp_path / "parts" / POLICY).exists()
     train(tiny(tmp_path / "parts"))
     assert torch.equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_run_that_remembers_its_workers_goes_on_with_any_number(tmp_path: Path) -> None:
+    """As runs did when their workers decided which robots were drawn."""
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(tmp_path), interrupt)
+    saved = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    saved["config"]["workers"] = 4
+    torch.save(saved, tmp_path / CHECKPOINT)
+    train(tiny(tmp_path))
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["iteration"] == 6
 
 
 def test_killed_run_loses_no_more_than_the_checkpoint_interval(tmp_path: Path) -> None:
@@ -180,10 +192,29 @@ def test_nan_stops_training_at_once_and_says_where(
 
     train(tiny(tmp_path / "good"))
     monkeypatch.setattr(algorithm, "draw_episodes", poisoned)
-    with pytest.raises(TrainingError, match=r"nan.*iteration 0.*lower --learning-rate"):
+    with pytest.raises(TrainingError, match=r"nan.*iteration 0.*lower --learning-rate") as all_:
         train(tiny(tmp_path / "bad"))
+    assert "robots broke" not in str(all_.value)  # all of them: no robot is to blame
     assert not (tmp_path / "bad" / CHECKPOINT).exists()
     assert not (tmp_path / "bad" / POLICY).exists()
+
+
+def test_robot_that_breaks_alone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = algorithm.draw_episodes
+
+    def poisoned(*arguments, **settings):
+        batch = draw(*arguments, **settings)
+        batch.robots.mass_kg[5] = np.nan
+        batch.robots.mass_kg[7] = np.inf
+        return batch
+
+    monkeypatch.setattr(algorithm, "draw_episodes", poisoned)
+    with pytest.raises(TrainingError, match="2 of 8 robots broke") as broken:
+        train(tiny(tmp_path))
+    seed, number = algorithm.fresh_origin(tiny(tmp_path))(0, 5)
+    robot = DISTRIBUTIONS["noisy"]().numbered(seed, [number])
+    assert f"robot {number} of seed {seed} of 'quadrotor/noisy'" in str(broken.value)
+    assert f"'thrust_to_weight': {robot['thrust_to_weight'].item()}" in str(broken.value)
 
 
 def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

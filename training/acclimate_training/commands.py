@@ -13,10 +13,15 @@ REQUIRES = ("torch", "onnx", "onnxscript", "tensorboard")
 
 
 def train(cfg: Annotated[TrainCfg, tyro.conf.arg(name="")]) -> int:
-    """Meta-train a policy from nothing on this machine."""
+    """Meta-train a policy from nothing on this machine, or with torchrun on several."""
     from acclimate_training.progress import training_progress
+    from acclimate_training.torchrun import launched
     from acclimate_training.trainer import train as run
 
+    launch = launched()
+    if launch and launch.rank > 0:
+        run(cfg)
+        return 0
     with training_progress(cfg) as report:
         path = run(cfg, report)
     if cfg.policy.privileged:

@@ -82,9 +82,9 @@ class TrainCfg:
     iterations: int = 1500
     """Gradient steps; each flies `num_envs` robots."""
     num_envs: int = 1024
-    """Robots per iteration."""
+    """Robots per iteration, in all processes together."""
     workers: int = 1
-    """Processes that share them, one CPU core each."""
+    """Processes that share them, one CPU core each; several machines or GPUs need torchrun."""
     first_horizon: int = 50
     """Control steps per flight at the start of training."""
     last_horizon: int = 600
@@ -113,11 +113,7 @@ class TrainCfg:
                 raise ConfigError(f"{name} is {getattr(self, name)}. Fix: make it at least 1.")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}. Fix: make it zero or more.")
-        if self.num_envs % self.workers:
-            raise ConfigError(
-                f"num_envs {self.num_envs} cannot be shared evenly by {self.workers} workers. "
-                "Fix: make it a multiple."
-            )
+        self.check_shared_by(self.workers)
         if self.last_horizon < self.first_horizon:
             raise ConfigError(
                 f"last_horizon {self.last_horizon} is shorter than first_horizon "
@@ -136,21 +132,26 @@ class TrainCfg:
             )
 
     def _check_imitation(self) -> None:
-        teachers, taught = self.imitation.num_teachers, self.imitation.teacher_iterations
+        taught = self.imitation.teacher_iterations
         if taught >= self.iterations:
             raise ConfigError(
                 f"teacher_iterations {taught} leave none of {self.iterations} iterations to the "
                 "student. Fix: raise --iterations or lower --imitation.teacher-iterations."
             )
-        if self.num_envs // self.workers % teachers:
-            raise ConfigError(
-                f"num_envs {self.num_envs} over {self.workers} workers cannot be shared evenly by "
-                f"{teachers} teachers. Fix: make it a multiple of workers times teachers."
-            )
         if self.imitation.latent and self.policy.cell == "none" and not self.policy.integrate:
             raise ConfigError(
                 "a policy without memory cannot tell a latent. Fix: choose another --policy.cell, "
                 "or no --imitation.latent."
+            )
+
+    def check_shared_by(self, processes: int) -> None:
+        """Raise ConfigError unless so many processes can share the robots evenly."""
+        teachers = self.imitation.num_teachers if self.algorithm == "meta-imitation" else 1
+        if self.num_envs % (processes * teachers):
+            taught = f" with {teachers} teachers each" if teachers > 1 else ""
+            raise ConfigError(
+                f"num_envs {self.num_envs} cannot be shared evenly by {processes} processes"
+                f"{taught}. Fix: make it a multiple of {processes * teachers}."
             )
 
     def horizon(self, iteration: int) -> int:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from acclimate_training.config import TrainCfg
-from acclimate_training.trainer import Report
+from acclimate_training.run_directory import Report
 
 LINE_INTERVAL_S = 30.0
 

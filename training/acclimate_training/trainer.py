@@ -1,4 +1,4 @@
-"""A training run: iterate, report, save; resumable at any moment."""
+"""A training run: iterate, report, save; resumable at any moment, alone or in a team."""
 
 import json
 import logging
@@ -6,35 +6,44 @@ import math
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from acclimate_contract import multirotor_family
-from acclimate_deploy.files import write_json
-from acclimate_deploy.provenance import provenance
 from acclimate_sim.multirotor import DISTRIBUTIONS, sample
 from acclimate_training.algorithms.algorithm import Algorithm, AlgorithmMaker
+from acclimate_training.algorithms.batches import share_of
 from acclimate_training.algorithms.gradient_training import by_gradients
 from acclimate_training.algorithms.meta_imitation import by_imitation
-from acclimate_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from acclimate_training.checkpoint import Checkpoint, load_checkpoint
 from acclimate_training.config import TrainCfg
 from acclimate_training.errors import TrainingError
 from acclimate_training.export import export_policy
-from acclimate_training.parallel import Team, team
+from acclimate_training.parallel import Team
 from acclimate_training.policies import MultirotorPolicy
 from acclimate_training.policy_config import PolicyCfg
+from acclimate_training.run_directory import (
+    CHECKPOINT,
+    EVENTS,
+    POLICY,
+    RUN,
+    Report,
+    RunLog,
+    different,
+    last_checkpoint,
+    record_run,
+    settings_of,
+)
+from acclimate_training.torchrun import Launch, joined, launched
+from acclimate_training.workers import hired
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT, POLICY, RUN, EVENTS = "checkpoint.pt", "policy.onnx", "run.json", "tensorboard"
 
 ALGORITHMS: dict[str, AlgorithmMaker] = {
     "gradients": by_gradients,
@@ -42,81 +51,133 @@ ALGORITHMS: dict[str, AlgorithmMaker] = {
 }
 """Algorithm name -> constructor from settings, device and team."""
 
-Report = Callable[[int, dict[str, float]], None]
-"""Called after each iteration with the number completed and its figures."""
-
 
 def train(cfg: TrainCfg, report: Report = lambda iteration, figures: None) -> Path:
     """Train until `cfg.iterations` are completed, going on from a checkpoint if there is one.
+
+    In processes that torchrun started, all of them call this; the one of rank 0 alone reports and
+    writes files.
 
     Returns:
         Path of the exported policy, or of the checkpoint if no robot could fly it (an oracle).
 
     Raises:
-        TrainingError: The directory holds another run, the disk refuses, a worker died, or a
+        TrainingError: The directory holds another run, the disk refuses, a process died, or a
             number stopped being finite.
         KeyboardInterrupt: SIGINT or SIGTERM came; the state was saved first.
+        SystemExit: Training ended by such an error, and another process of torchrun's raises it.
     """
     torch.set_num_threads(1)  # batches this small lose more to waiting than they gain
-    device = choose_device(cfg.device)
-    _check_team(cfg, device)
-    _check_compiler(cfg)
-    _check_family(cfg)
-    done, elapsed_s = _progress_of(_last_checkpoint(cfg))
-    iteration = done
-    logger.info("%d of %d iterations are done", done, cfg.iterations)
-    _record_run(cfg, done, device)
-    started = last_save = time.monotonic()
-    # purge_step drops what a killed run logged after its last checkpoint.
-    with (
-        _stop_signals() as stop,
-        team(cfg.workers, partial(_follow, cfg)) as crew,
-        SummaryWriter(str(cfg.out / EVENTS), purge_step=iteration) as events,
-    ):
-        algorithm = _start(cfg, device, crew)
-
-        def save() -> None:
-            spent_s = elapsed_s + time.monotonic() - started
-            _save(cfg, algorithm, iteration, spent_s)
-
-        while iteration < cfg.iterations:
-            figures = crew.average_figures(algorithm.iterate(iteration))
-            _check_finite(cfg, iteration, figures)
-            iteration += 1
-            for name, value in figures.items():
-                events.add_scalar(name, value, iteration)
-            report(iteration, figures)
-            if stop() or time.monotonic() - last_save > cfg.checkpoint_interval_s:
-                save()
-                last_save = time.monotonic()
-            if stop():
-                raise KeyboardInterrupt
-        if iteration > done:
-            save()
+    launch = launched()
+    with _stop_signals() as stop, joined(launch) if launch else nullcontext(Team()) as team:
+        device = choose_device(cfg.device, launch)
+        check_team(cfg, team, device)
+        _check_compiler(cfg)
+        _check_family(cfg)
+        if team.leads:
+            _lead(cfg, device, team, stop, report)
+        else:
+            algorithm, done = begin(cfg, device, team)
+            _iterate(cfg, team, algorithm, done, stop)
     if cfg.policy.privileged:
         return cfg.out / CHECKPOINT
-    export_run(cfg.out, cfg.out / POLICY)
+    if team.leads:
+        export_run(cfg.out, cfg.out / POLICY)
     return cfg.out / POLICY
 
 
-def _start(cfg: TrainCfg, device: torch.device, crew: Team) -> Algorithm:
-    """Build the algorithm as it was when the last checkpoint was written, or as it begins."""
-    torch.manual_seed(cfg.seed)
-    algorithm = ALGORITHMS[cfg.algorithm](cfg, device, crew)
-    checkpoint = _last_checkpoint(cfg)
-    if checkpoint is not None:
-        for name, part in algorithm.parts.items():
-            part.load_state_dict(checkpoint.parts[name])
-    return algorithm
+def _lead(
+    cfg: TrainCfg, device: torch.device, team: Team, stop: Callable[[], bool], report: Report
+) -> None:
+    """What the process of rank 0 does: it alone knows the run's directory."""
+    checkpoint = last_checkpoint(cfg)
+    done = checkpoint.iteration if checkpoint else 0
+    logger.info("%d of %d iterations are done", done, cfg.iterations)
+    record_run(cfg, device, max(team.size, cfg.workers), fresh=not done)
+    workers = hired(cfg.workers, partial(_follow, cfg)) if cfg.workers > 1 else nullcontext(team)
+    # purge_step drops what a killed run logged after its last checkpoint.
+    with workers as crew, SummaryWriter(str(cfg.out / EVENTS), purge_step=done) as events:
+        algorithm, _ = begin(cfg, device, crew, checkpoint)
+        log = RunLog(
+            cfg=cfg,
+            algorithm=algorithm,
+            events=events,
+            report=report,
+            begin_s=checkpoint.elapsed_s if checkpoint else 0.0,
+        )
+        _iterate(cfg, crew, algorithm, done, stop, log)
 
 
-def _follow(cfg: TrainCfg, crew: Team) -> None:
-    """What a worker does; the leader alone reports, saves and decides when to stop."""
+def _follow(cfg: TrainCfg, team: Team) -> None:
+    """What a worker does; it hears of no signal, and its leader of all."""
     torch.set_num_threads(1)
-    iteration, _ = _progress_of(_last_checkpoint(cfg))
-    algorithm = _start(cfg, torch.device("cpu"), crew)
-    for i in range(iteration, cfg.iterations):
-        crew.average_figures(algorithm.iterate(i))
+    algorithm, done = begin(cfg, torch.device("cpu"), team)
+    _iterate(cfg, team, algorithm, done, stop=lambda: False)
+
+
+def begin(
+    cfg: TrainCfg, device: torch.device, team: Team, checkpoint: Checkpoint | None = None
+) -> tuple[Algorithm, int]:
+    """Build the algorithm as it was when the leader's checkpoint was written, or as it begins.
+
+    Returns:
+        The algorithm, and the number of iterations that are done.
+
+    Raises:
+        TrainingError: This process was started with other settings than the leader, or its machine
+            has a later checkpoint.
+    """
+    saved = None if checkpoint is None else vars(checkpoint)
+    settings, saved = team.from_leader((settings_of(cfg), saved))
+    done = saved["iteration"] if saved else 0
+    if names := different(settings_of(cfg), settings):
+        raise TrainingError(
+            f"process {team.rank} of {team.size} was started with other settings than the first "
+            f"({', '.join(names)}). Fix: give the same command to torchrun on all machines."
+        )
+    if (later := _iterations_in(cfg.out)) > done:
+        raise TrainingError(
+            f"process {team.rank} of {team.size} has a checkpoint of iteration {later} in "
+            f"{cfg.out}, and the first process, on another machine, of {done}: the work between "
+            "them would be lost. Fix: give --node-rank 0 to the machine of the former, or copy "
+            "the directory to that of the latter."
+        )
+    torch.manual_seed(cfg.seed)
+    algorithm = ALGORITHMS[cfg.algorithm](cfg, device, team)
+    if saved:
+        for name, part in algorithm.parts.items():
+            part.load_state_dict(saved["parts"][name])
+    return algorithm, done
+
+
+def _iterations_in(run: Path) -> int:
+    """Iterations that a run has completed by its checkpoint on this machine."""
+    path = run / CHECKPOINT
+    return load_checkpoint(path).iteration if path.exists() else 0
+
+
+def _iterate(
+    cfg: TrainCfg,
+    team: Team,
+    algorithm: Algorithm,
+    done: int,
+    stop: Callable[[], bool],
+    log: RunLog | None = None,
+) -> None:
+    """Go through the iterations that are left, in step with the team; the leader has the log."""
+    for iteration in range(done, cfg.iterations):
+        outcome = algorithm.iterate(iteration)
+        figures = team.average_figures(outcome.figures)
+        if not all(map(math.isfinite, figures.values())):
+            raise _broken(cfg, team, algorithm, iteration, figures, outcome.robot_cost)
+        completed = iteration + 1
+        if log:
+            log.add(completed, figures)
+        stopping = team.any(stop())
+        if log and (stopping or completed == cfg.iterations):
+            log.save(completed)
+        if stopping:
+            raise KeyboardInterrupt
 
 
 def export_run(run: Path, path: Path) -> None:
@@ -140,8 +201,8 @@ def export_run(run: Path, path: Path) -> None:
     )
 
 
-def choose_device(name: str) -> torch.device:
-    """Resolve "auto"; raises TrainingError for a GPU that is not there."""
+def choose_device(name: str, launch: Launch | None = None) -> torch.device:
+    """Resolve "auto", one GPU for each process; raises TrainingError for one that is not there."""
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingError(
             "--device cuda was asked for and torch sees no CUDA device. "
@@ -149,7 +210,15 @@ def choose_device(name: str) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    if name == "cpu" or launch is None:
+        return torch.device(name)
+    if launch.local_rank >= torch.cuda.device_count():
+        raise TrainingError(
+            f"torch sees {torch.cuda.device_count()} CUDA devices, and process "
+            f"{launch.local_rank + 1} of this machine has none to itself. "
+            "Fix: give torchrun a smaller --nproc-per-node, or use --device cpu."
+        )
+    return torch.device(name, launch.local_rank)
 
 
 def _check_compiler(cfg: TrainCfg) -> None:
@@ -162,11 +231,18 @@ def _check_compiler(cfg: TrainCfg) -> None:
         )
 
 
-def _check_team(cfg: TrainCfg, device: torch.device) -> None:
+def check_team(cfg: TrainCfg, team: Team, device: torch.device) -> None:
+    """Refuse what the processes of a team, or workers, cannot do."""
+    cfg.check_shared_by(team.size)
+    if cfg.workers > 1 and team.size > 1:
+        raise TrainingError(
+            f"{team.size} processes of torchrun share the robots already, and each was to have "
+            f"{cfg.workers} workers. Fix: --workers 1, and a larger --nproc-per-node."
+        )
     if cfg.workers > 1 and device.type != "cpu":
         raise TrainingError(
             f"{cfg.workers} workers share CPU cores, and this run computes on {device}, which one "
-            "process fills. Fix: --workers 1, or --device cpu."
+            "process fills. Fix: --workers 1, or --device cpu; for several GPUs, torchrun."
         )
 
 
@@ -181,73 +257,33 @@ def _check_family(cfg: TrainCfg) -> None:
         )
 
 
-def _check_finite(cfg: TrainCfg, iteration: int, figures: dict[str, float]) -> None:
-    """Stop before a broken state is saved."""
+def _broken(
+    cfg: TrainCfg,
+    team: Team,
+    algorithm: Algorithm,
+    iteration: int,
+    figures: dict[str, float],
+    robot_cost: Tensor,
+) -> TrainingError:
+    """What to raise before a broken state is saved; names a robot where only some broke."""
     broken = {name: value for name, value in figures.items() if not math.isfinite(value)}
-    if broken:
-        raise TrainingError(
-            f"{broken} at iteration {iteration} of {cfg.iterations}. The last checkpoint is "
-            "untouched. Fix: lower --learning-rate or --state-damping, or report this seed."
+    flags = torch.zeros(cfg.num_envs)
+    share = share_of(cfg.num_envs, team)
+    flags[share.start : share.stop] = (~robot_cost.isfinite()).float().cpu()
+    envs = team.average(flags).nonzero().flatten().tolist()
+    culprit = ""
+    if 0 < len(envs) < cfg.num_envs:
+        seed, number = algorithm.origin(iteration, envs[0])
+        space = DISTRIBUTIONS[cfg.space]()
+        robot = {name: float(value) for name, value in space.numbered(seed, [number]).items()}
+        culprit = (
+            f"{len(envs)} of {cfg.num_envs} robots broke; the first is robot {number} of seed "
+            f"{seed} of {space.name!r}, which numbered({seed}, [{number}]) draws again: {robot}. "
         )
-
-
-def _settings(cfg: TrainCfg) -> dict[str, Any]:
-    """What must agree for a run to be the same run, wherever it lies."""
-    settings = asdict(cfg)
-    for name in ("out", "checkpoint_interval_s", "device", "compile"):
-        del settings[name]
-    return settings
-
-
-def _last_checkpoint(cfg: TrainCfg) -> Checkpoint | None:
-    """The state to go on from, or none for a fresh run; raises TrainingError for another's."""
-    path = cfg.out / CHECKPOINT
-    if not path.exists():
-        if (cfg.out / POLICY).exists():
-            raise TrainingError(
-                f"{cfg.out} holds a policy but no checkpoint of this run, and training would "
-                "replace it. Fix: choose another --out or delete the directory."
-            )
-        return None
-    checkpoint = load_checkpoint(path)
-    # A run that was started before a setting existed had its default.
-    ours, theirs = _settings(cfg), {**_settings(TrainCfg()), **checkpoint.config}
-    different = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    if different:
-        raise TrainingError(
-            f"{cfg.out} holds a run with other settings ({', '.join(different)}). "
-            "Fix: choose another --out, or the settings in its run.json to go on with it."
-        )
-    return checkpoint
-
-
-def _progress_of(checkpoint: Checkpoint | None) -> tuple[int, float]:
-    """Iterations completed and the time they took, in s."""
-    return (0, 0.0) if checkpoint is None else (checkpoint.iteration, checkpoint.elapsed_s)
-
-
-def _save(cfg: TrainCfg, algorithm: Algorithm, iteration: int, elapsed_s: float) -> None:
-    checkpoint = Checkpoint(
-        config=_settings(cfg),
-        iteration=iteration,
-        elapsed_s=elapsed_s,
-        parts={name: part.state_dict() for name, part in algorithm.parts.items()},
+    return TrainingError(
+        f"{broken} at iteration {iteration} of {cfg.iterations}. {culprit}The last checkpoint is "
+        "untouched. Fix: lower --learning-rate or --state-damping, or report this seed."
     )
-    save_checkpoint(cfg.out / CHECKPOINT, checkpoint)
-
-
-def _record_run(cfg: TrainCfg, iteration: int, device: torch.device) -> None:
-    """Write run.json for a fresh run; a resumed run keeps the record of its beginning."""
-    path = cfg.out / RUN
-    if iteration and path.exists():
-        return
-    origin = {**provenance(cfg.seed), "device": str(device)}
-    try:
-        write_json(path, {"config": {**asdict(cfg), "out": str(cfg.out)}, "provenance": origin})
-    except OSError as error:
-        raise TrainingError(
-            f"cannot write into {cfg.out} ({error}). Fix: choose another --out."
-        ) from error
 
 
 @contextmanager

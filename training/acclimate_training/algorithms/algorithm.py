@@ -10,19 +10,38 @@ import torch
 from torch import Tensor
 
 from acclimate_sim.multirotor import DISTRIBUTIONS
+from acclimate_training.algorithms.batches import BLOCK, draw_share
 from acclimate_training.config import TrainCfg
 from acclimate_training.parallel import Team
 from acclimate_training.problems.episodes import SITUATIONS, draw_episodes
 from acclimate_training.problems.multirotor_tracking import Episodes
 
-SHARED = 0
-"""First key of random numbers that are the same in all processes of a team."""
+WHOLE_RUN = 0
+"""First key of random numbers that belong to no block of robots; those of block b have 1 + b."""
 
-Iterate = Callable[[int], dict[str, float]]
-"""Performs one iteration, given its number, and returns its figures, first what it minimises."""
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one iteration gave in this process.
+
+    Attributes:
+        figures: Of this process's robots, first what the iteration minimises.
+        robot_cost: (num_envs,), of each of them; not finite where a flight broke.
+    """
+
+    figures: dict[str, float]
+    robot_cost: Tensor
+
+
+Iterate = Callable[[int], Outcome]
+"""Performs one iteration, given its number."""
 
 Draw = Callable[[int, int], Episodes]
-"""Draws the episodes of an iteration, given its number and the horizon in steps."""
+"""Draws this process's episodes of an iteration, given its number and the horizon in steps."""
+
+Origin = Callable[[int, int], tuple[int, int]]
+"""Seed and number by which the parameter space draws a robot again (see its `numbered`), given the
+iteration and the robot's place among those of all processes, in the order of their ranks."""
 
 
 class Part(Protocol):
@@ -45,36 +64,49 @@ class Algorithm:
         parts: All that changes from iteration to iteration, by its name in a checkpoint; "policy"
             is what a run exports.
         iterate: See `Iterate`.
+        origin: See `Origin`.
     """
 
     parts: Mapping[str, Part]
     iterate: Iterate
+    origin: Origin
 
 
 AlgorithmMaker = Callable[[TrainCfg, torch.device, Team], Algorithm]
 
 
-def stream(seed: int, *key: int) -> torch.Generator:
-    """Random numbers that belong to a seed and a key.
+def stream_seed(seed: int, *key: int) -> int:
+    """Seed of the random numbers that belong to a run's seed and a key.
 
     The words are hashed, because torch seeds its generator with the lowest 32 bits alone.
     """
-    hashed = np.random.SeedSequence((seed, *key)).generate_state(1)[0]
-    return torch.Generator().manual_seed(int(hashed))
+    return int(np.random.SeedSequence((seed, *key)).generate_state(1)[0])
+
+
+def stream(seed: int, *key: int) -> torch.Generator:
+    """Random numbers that belong to a run's seed and a key."""
+    return torch.Generator().manual_seed(stream_seed(seed, *key))
 
 
 def fresh_episodes(cfg: TrainCfg, device: torch.device, team: Team) -> Draw:
     """Draw robots nobody has flown before, this process's share of them."""
     space, situations = DISTRIBUTIONS[cfg.space](), SITUATIONS[cfg.situations]
-    num_envs = cfg.num_envs // team.size
 
     def draw(iteration: int, horizon: int) -> Episodes:
-        generator = stream(cfg.seed, 1 + team.rank, iteration)
-        return draw_episodes(
-            space, situations, num_envs, horizon, generator, preview=cfg.policy.preview
-        ).to(device)
+        def draw_block(block: int, envs: range) -> Episodes:
+            generator = stream(cfg.seed, 1 + block, iteration)
+            return draw_episodes(
+                space, situations, len(envs), horizon, generator, preview=cfg.policy.preview
+            )
+
+        return draw_share(draw_block, cfg.num_envs, team).to(device)
 
     return draw
+
+
+def fresh_origin(cfg: TrainCfg) -> Origin:
+    """Where the robots of `fresh_episodes` come from."""
+    return lambda iteration, env: (stream_seed(cfg.seed, 1 + env // BLOCK, iteration), env % BLOCK)
 
 
 def descend(

@@ -6,8 +6,10 @@ from acclimate_training.algorithms.algorithm import (
     Algorithm,
     Draw,
     Iterate,
+    Outcome,
     descend,
     fresh_episodes,
+    fresh_origin,
 )
 from acclimate_training.algorithms.gradients import Taming, fly, make_step
 from acclimate_training.algorithms.soap import Soap
@@ -26,6 +28,7 @@ def by_gradients(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
     return Algorithm(
         parts={"policy": policy, "optimizer": optimizer},
         iterate=gradient_steps(cfg, policy, optimizer, draw, team),
+        origin=fresh_origin(cfg),
     )
 
 
@@ -41,7 +44,7 @@ def gradient_steps(
     taming = Taming(state_damping=cfg.state_damping, max_robot_gradient=cfg.max_robot_gradient)
     unroll = make_unroll(make_step(policy, weights, taming), policy, compile=cfg.compile)
 
-    def iterate(iteration: int) -> dict[str, float]:
+    def iterate(iteration: int) -> Outcome:
         horizon = cfg.horizon(iteration)
         rollout = fly(policy, unroll, draw(iteration, horizon), weights)
         norm = descend(
@@ -51,12 +54,13 @@ def gradient_steps(
             max_gradient_norm=cfg.max_gradient_norm * horizon,  # the cost is summed over time
             team=team,
         )
-        return {
+        figures = {
             "cost": rollout.cost.item() / horizon,
             "final_distance_m/median": rollout.final_distance_m.median().item(),
             "lost_fraction": rollout.lost.mean().item(),
             "gradient_norm": norm / horizon,
             "horizon": float(horizon),
         }
+        return Outcome(figures=figures, robot_cost=rollout.robot_cost)
 
     return iterate

@@ -58,12 +58,14 @@ class Lesson:
     Attributes:
         loss: Scalar, mean over robots of the squared errors summed over time.
         action_error: Scalar, the part of it that is due to the actions.
+        robot_loss: (num_envs,), summed over time.
         final_distance_m: (num_envs,), mean over the last 100 steps.
         lost: (num_envs,), 1 where control was lost.
     """
 
     loss: Tensor
     action_error: Tensor
+    robot_loss: Tensor
     final_distance_m: Tensor
     lost: Tensor
 
@@ -92,10 +94,11 @@ def give_lesson(
         take_off(room.student, episodes),
         moments(episodes, TrackingCost()),
     )
-    action_error = of_actions.sum(0).mean()
+    robot_loss = of_actions.sum(0) + room.latent_weight * of_latent.sum(0)
     return Lesson(
-        loss=action_error + room.latent_weight * of_latent.sum(0).mean(),
-        action_error=action_error.detach(),
+        loss=robot_loss.mean(),
+        action_error=of_actions.detach().sum(0).mean(),
+        robot_loss=robot_loss.detach(),
         final_distance_m=distances[-100:].detach().mean(0),
         lost=1.0 - carry.flying.detach(),
     )

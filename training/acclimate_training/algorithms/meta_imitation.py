@@ -19,15 +19,20 @@ from acclimate_sim.multirotor import (
 )
 from acclimate_sim.trees import steps
 from acclimate_training.algorithms.algorithm import (
-    SHARED,
+    WHOLE_RUN,
     Algorithm,
     Draw,
     Iterate,
+    Origin,
+    Outcome,
     Part,
     descend,
     fresh_episodes,
+    fresh_origin,
     stream,
+    stream_seed,
 )
+from acclimate_training.algorithms.batches import draw_share, reordered
 from acclimate_training.algorithms.gradient_training import gradient_steps
 from acclimate_training.algorithms.gradients import (
     Taming,
@@ -47,7 +52,7 @@ from acclimate_training.problems.episodes import SITUATIONS, Situations, episode
 from acclimate_training.problems.multirotor_tracking import Episodes, TrackingCost
 
 ROBOTS, OFFSETS = range(2)
-"""Second keys of the random numbers that a team shares."""
+"""Second keys of the random numbers of a whole run."""
 
 
 def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
@@ -66,7 +71,7 @@ def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
     )
     learn = imitation_steps(practice, room, optimizer, lambda i, n: draw(taught + i, n), team)
 
-    def iterate(iteration: int) -> dict[str, float]:
+    def iterate(iteration: int) -> Outcome:
         return teach(iteration) if iteration < taught else learn(iteration - taught)
 
     parts: dict[str, Part] = {
@@ -77,7 +82,7 @@ def by_imitation(cfg: TrainCfg, device: torch.device, team: Team) -> Algorithm:
     }
     if room.teller is not None:
         parts["teller"] = room.teller
-    return Algorithm(parts=parts, iterate=iterate)
+    return Algorithm(parts=parts, iterate=iterate, origin=origin_for(cfg, team))
 
 
 def make_classroom(cfg: TrainCfg, device: torch.device) -> Classroom:
@@ -102,26 +107,42 @@ def draw_for(cfg: TrainCfg, device: torch.device, team: Team) -> Draw:
     """Fresh robots for a privileged teacher; always the same ones where each has its own."""
     if cfg.imitation.teachers == "privileged":
         return fresh_episodes(cfg, device, team)
-    robots, imperfections = _fleet(cfg, cfg.imitation.num_teachers, cfg.num_envs // team.size)
+    teachers = cfg.imitation.num_teachers
+    robots, imperfections = _fleet(cfg, teachers)
+    situations, preview = SITUATIONS[cfg.situations], cfg.policy.preview
+    # A batch goes round the teachers, so that every share has equally many of each; then those of
+    # the same teacher come to lie side by side.
+    sorted_by_teacher = torch.arange(cfg.num_envs // team.size).view(-1, teachers).T.flatten()
 
     def draw(iteration: int, horizon: int) -> Episodes:
-        generator = stream(cfg.seed, 1 + team.rank, iteration)
-        situations, preview = SITUATIONS[cfg.situations], cfg.policy.preview
-        return episodes_of(
-            robots, imperfections, situations, horizon, generator, preview=preview
-        ).to(device)
+        def draw_block(block: int, envs: range) -> Episodes:
+            which = torch.tensor(envs) % teachers
+            generator = stream(cfg.seed, 1 + block, iteration)
+            return episodes_of(
+                robots[which], imperfections[which], situations, horizon, generator, preview=preview
+            )
+
+        share = draw_share(draw_block, cfg.num_envs, team)
+        return reordered(share, sorted_by_teacher).to(device)
 
     return draw
 
 
-def _fleet(
-    cfg: TrainCfg, num_robots: int, num_envs: int
-) -> tuple[MultirotorParameters, Imperfections]:
-    """A run's known robots, (num_envs,) in float32: equally many of each, side by side."""
-    generator = stream(cfg.seed, SHARED, ROBOTS)
+def origin_for(cfg: TrainCfg, team: Team) -> Origin:
+    """Where the robots of `draw_for` come from."""
+    if cfg.imitation.teachers == "privileged":
+        return fresh_origin(cfg)
+    seed = stream_seed(cfg.seed, WHOLE_RUN, ROBOTS)
+    share = cfg.num_envs // team.size
+    of_each_teacher = share // cfg.imitation.num_teachers
+    return lambda iteration, env: (seed, env % share // of_each_teacher)
+
+
+def _fleet(cfg: TrainCfg, num_robots: int) -> tuple[MultirotorParameters, Imperfections]:
+    """A run's known robots, in float32."""
+    generator = stream(cfg.seed, WHOLE_RUN, ROBOTS)
     robots, imperfections = sample_imperfect(DISTRIBUTIONS[cfg.space](), num_robots, generator)
-    which = torch.arange(num_robots).repeat_interleave(num_envs // num_robots)
-    return robots.to(torch.float32)[which], imperfections.to(torch.float32)[which]
+    return robots.to(torch.float32), imperfections.to(torch.float32)
 
 
 def exactly_sensed(episodes: Episodes) -> Episodes:
@@ -151,7 +172,7 @@ def imitation_steps(
     unroll = make_unroll(make_lesson_step(room), room.learners, compile=cfg.compile)
     offsets: list[Tensor] = []  # measured once, when the teacher has learned all it will
 
-    def iterate(iteration: int) -> dict[str, float]:
+    def iterate(iteration: int) -> Outcome:
         horizon = cfg.horizon(iteration)
         episodes = draw(iteration, horizon)
         if not offsets:
@@ -165,7 +186,7 @@ def imitation_steps(
             max_gradient_norm=cfg.max_gradient_norm * horizon,  # the loss is summed over time
             team=team,
         )
-        return {
+        figures = {
             "imitation_loss": lesson.loss.item() / horizon,
             "action_error": lesson.action_error.item() / horizon,
             "final_distance_m/median": lesson.final_distance_m.median().item(),
@@ -173,6 +194,7 @@ def imitation_steps(
             "gradient_norm": norm / horizon,
             "horizon": float(horizon),
         }
+        return Outcome(figures=figures, robot_cost=lesson.robot_loss)
 
     return iterate
 
@@ -185,14 +207,17 @@ def steady_offsets(cfg: TrainCfg, teacher: MultirotorPolicy, device: torch.devic
     """
     alone = cfg.imitation.teachers == "privileged"
     num_teachers = cfg.imitation.num_teachers
-    robots, imperfections = _fleet(cfg, cfg.num_envs if alone else num_teachers, cfg.num_envs)
+    num_robots = cfg.num_envs if alone else num_teachers
+    robots, imperfections = _fleet(cfg, num_robots)
+    which = torch.arange(num_robots).repeat_interleave(cfg.num_envs // num_robots)
+    robots, imperfections = robots[which], imperfections[which]
     episodes = exactly_sensed(
         episodes_of(
             replace(robots, force_std_n=torch.zeros_like(robots.force_std_n)),
             imperfections,
             Situations(moving=0.0),
             cfg.last_horizon,
-            stream(cfg.seed, SHARED, OFFSETS),
+            stream(cfg.seed, WHOLE_RUN, OFFSETS),
             preview=cfg.policy.preview,
         )
     ).to(device)
