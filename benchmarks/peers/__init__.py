@@ -5,8 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 EXTRA = "pip install -e '.[bench-peers]'"
 
 
@@ -113,8 +116,12 @@ def measure(peer: Peer) -> dict[int, dict[str, float]]:
     """
     sizes = ",".join(map(str, peer.sizes))
     command = [sys.executable, "-m", "benchmarks.peers", peer.module, sizes, *peer.arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    settings = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+    with tempfile.TemporaryDirectory() as folder:  # MuJoCo logs to where it runs
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | settings, cwd=folder
+        )
     if done.returncode:
         raise PeerError(f"{peer.module} failed: {done.stderr.strip()[-500:]}")
     rates = json.loads(done.stdout.splitlines()[-1])
