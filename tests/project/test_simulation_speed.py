@@ -35,7 +35,7 @@ def test_page_follows_the_record(page: ModuleType) -> None:
     text = page.PAGE.read_text()
     told = record["figures"]["engines"]["fused"]["65536"]
     told |= {"per_core_second": 12_300_000, "per_second": 12_000_000, "all_cores_over_one": 1.87}
-    record["machine"] |= {"load_average": 1.5, "cores": 2}
+    record["machine"]["load_average"] = 1.5
     row = "| fused | 65,536 | 12.3 M | 81 | x 1.87 |"
     assert row not in text
     assert row in page.rewritten(text, record)
