@@ -1,26 +1,53 @@
-"""Robot-steps per second of every engine, by batch size, on one core."""
+"""Robot-steps per second of every engine and of its peers, by batch size, and memory per robot."""
 
 import os
+from typing import Any
 
+from acclimate_sim.speed import MANY
 from acclimate_sim.speed import measure as measure_speed
+from benchmarks.peers import PEERS, Peer, installed
+from benchmarks.peers import measure as measure_peer
 from benchmarks.record import Figures
 
-CASES = {
-    "analytic": (1, 256, 4096, 65536),
-    "fused": (1, 256, 4096, 65536, 2**20),
-    "mujoco": (1, 256),
-}
+SIZES = (1, 16, 256, 4096, 65536, 2**20)
+CASES = {"analytic": SIZES, "fused": SIZES, "mujoco": SIZES[:4]}
 """MuJoCo's time per robot does not depend on how many there are."""
 
 
 def measure() -> Figures:
-    """Robot-steps of 10 ms per second of processor time, signals included."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        return {
-            engine: {n: round(measure_speed(engine, n).per_core_second) for n in sizes}
+    """Robot-steps of 10 ms, signals included: one thread, all threads, and peers on one core."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "engines": {
+            engine: {num_envs: _engine(engine, num_envs) for num_envs in sizes}
             for engine, sizes in CASES.items()
-        }
-    finally:
-        os.sched_setaffinity(0, cores)
+        },
+        "peers": {name: _peer(name, peer) for name, peer in PEERS.items()},
+    }
+
+
+def _engine(name: str, num_envs: int) -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0))
+    alone = measure_speed(name, num_envs)
+    assert alone.per_core_second is not None
+    figures: dict[str, Any] = {
+        "per_core_second": round(alone.per_core_second),
+        "per_second": round(alone.per_second),
+        "bytes_per_robot": alone.bytes_per_robot,
+    }
+    if cores > 1 and num_envs >= MANY:
+        together = measure_speed(name, num_envs, threads=cores).per_second
+        figures["per_second_all_cores"] = round(together)
+        figures["all_cores_over_one"] = round(together / alone.per_second, 2)
+    print(f"   {name}, {num_envs} robots: {figures}", flush=True)
+    return figures
+
+
+def _peer(name: str, peer: Peer) -> dict[str, Any]:
+    if not installed(peer):
+        missing = f"not installed: {peer.install}"
+        print(f"   {name}: {missing}", flush=True)
+        return {"within": peer.within, "missing": missing}
+    rates = measure_peer(peer)
+    print(f"   {name}: {rates}", flush=True)
+    return {"within": peer.within, "rates": rates}

@@ -1,6 +1,6 @@
-"""Lets every test import the builders of small policy files and recorded flights."""
+"""Lets every test import what tests share: policy files, recorded flights, engines under test."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "deploy"))
+sys.path[:0] = [str(Path(__file__).parent / part) for part in ("deploy", "sim")]

@@ -70,38 +70,53 @@ class BenchCfg:
         what: The simulator's engines; what else is measured runs with `make bench`.
         engines: Names of engines.
         num_envs: Batch sizes.
-        threads: Of torch.
-        seconds: For each engine and size, its start aside.
+        threads: Of torch and of MuJoCo.
+        seconds: For each engine, size and number of threads, its start aside.
+        device: The engine 'analytic' is also measured on a GPU, compiled and as a CUDA graph.
     """
 
     what: tyro.conf.Positional[Literal["sim"]]
     engines: tuple[str, ...] = ("analytic", "fused", "mujoco")
-    num_envs: tuple[int, ...] = (1, 256, 4096, 65536)
-    threads: int = 1
+    num_envs: tuple[int, ...] = (1, 16, 256, 4096, 65536)
+    threads: tuple[int, ...] = (1,)
     seconds: float = 1.0
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 def bench(cfg: Annotated[BenchCfg, tyro.conf.arg(name="")]) -> int:
-    """Measure how fast engines step robots on this machine."""
+    """Measure how fast engines step robots on this machine, and in how much memory."""
+    from itertools import product
+
     from rich.console import Console
     from rich.table import Table
 
     from acclimate_contract import ConfigError
     from acclimate_sim.speed import measure
 
-    if min(*cfg.num_envs, cfg.threads) < 1 or not cfg.seconds > 0.0:
+    sizes, threads = cfg.num_envs, cfg.threads
+    if not (sizes and threads and min(*sizes, *threads) > 0 and cfg.seconds > 0.0):
         raise ConfigError("nothing to measure. Fix: make sizes, threads and seconds positive.")
-    columns = ("engine", "robots", "start s", "robot-steps / s", "per core-second")
-    table = Table(*columns, title=f"One robot-step: 10 ms with signals, {cfg.threads} threads")
-    for engine in cfg.engines:
-        for num_envs in cfg.num_envs:
-            speed = measure(engine, num_envs, threads=cfg.threads, seconds=cfg.seconds)
-            table.add_row(
-                engine,
-                f"{num_envs:,}",
-                f"{speed.start_s:.2f}",
-                f"{speed.per_second:,.0f}",
-                f"{speed.per_core_second:,.0f}",
-            )
+    table = Table(title=f"One robot-step: 10 ms with signals, on {cfg.device}")
+    table.add_column("engine", no_wrap=True)
+    for heading in (
+        "robots",
+        "threads",
+        "start s",
+        "steps / s",
+        "per core-second",
+        "bytes / robot",
+    ):
+        table.add_column(heading, justify="right")
+    for engine, num_envs, count in product(cfg.engines, sizes, threads):
+        speed = measure(engine, num_envs, threads=count, seconds=cfg.seconds, device=cfg.device)
+        table.add_row(
+            engine,
+            f"{num_envs:,}",
+            str(count),
+            f"{speed.start_s:.2f}",
+            f"{speed.per_second:,.0f}",
+            "-" if speed.per_core_second is None else f"{speed.per_core_second:,.0f}",
+            "-" if speed.bytes_per_robot is None else f"{speed.bytes_per_robot:,}",
+        )
     Console().print(table)
     return 0

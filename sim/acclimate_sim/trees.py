@@ -17,12 +17,12 @@ Tree = TypeVar("Tree")
 
 def pack(tree: Any) -> Tensor:
     """All numbers of a tree, (rows, num_envs)."""
-    return torch.cat([leaf.reshape(len(leaf), _width(leaf)).T for leaf in _leaves(tree)])
+    return torch.cat([leaf.reshape(len(leaf), _width(leaf)).T for leaf in leaves_of(tree)])
 
 
 def unpack(rows: Tensor, like: Tree) -> Tree:
     """The tree whose rows (rows, num_envs) these are; `like` tells the shapes of one robot."""
-    leaves = list(_leaves(like))
+    leaves = list(leaves_of(like))
     parts = rows.split([_width(leaf) for leaf in leaves])
     shaped = (
         part.T.reshape(part.shape[1], *leaf.shape[1:])
@@ -33,19 +33,19 @@ def unpack(rows: Tensor, like: Tree) -> Tree:
 
 def pack_steps(tree: Any) -> Tensor:
     """`pack` for a tree with a leading time axis, (time, rows, num_envs)."""
-    parts = (leaf.reshape(*leaf.shape[:2], _width(leaf[0])).mT for leaf in _leaves(tree))
+    parts = (leaf.reshape(*leaf.shape[:2], _width(leaf[0])).mT for leaf in leaves_of(tree))
     return torch.cat(list(parts), dim=1)
 
 
 def steps(tree: Tree) -> Iterator[Tree]:
     """The trees of one step each, of a tree with a leading time axis."""
-    for leaves in zip(*(leaf.unbind(0) for leaf in _leaves(tree)), strict=True):
+    for leaves in zip(*(leaf.unbind(0) for leaf in leaves_of(tree)), strict=True):
         yield _rebuilt(tree, iter(leaves))
 
 
 def mapped(function: Callable[..., Tensor], *trees: Tree) -> Tree:
     """Build a tree by applying a function to the tensors that stand at the same place."""
-    return _rebuilt(trees[0], map(function, *map(_leaves, trees)))
+    return _rebuilt(trees[0], map(function, *map(leaves_of, trees)))
 
 
 def with_envs(tree: Tree, envs: Tensor, new: Tree) -> Tree:
@@ -58,16 +58,17 @@ def first(tree: Tree) -> Tree:
     return mapped(lambda leaf: leaf[:1].clone(), tree)
 
 
-def _width(leaf: Tensor) -> int:
-    return math.prod(leaf.shape[1:])
-
-
-def _leaves(tree: Any) -> Iterator[Tensor]:
+def leaves_of(tree: Any) -> Iterator[Tensor]:
+    """The tensors of a tree, in order."""
     if isinstance(tree, Tensor):
         yield tree
     elif tree is not None:
         for branch in tree if isinstance(tree, tuple) else _branches(tree).values():
-            yield from _leaves(branch)
+            yield from leaves_of(branch)
+
+
+def _width(leaf: Tensor) -> int:
+    return math.prod(leaf.shape[1:])
 
 
 def _rebuilt(tree: Any, leaves: Iterator[Tensor]) -> Any:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
+from engine_cases import CASES, EXACT, PERIOD_S, Case, apart, cast, commands, crew, exactly, fly
 from torch import Tensor
 
 from acclimate_contract import ConfigError
@@ -28,50 +29,6 @@ from acclimate_sim.multirotor import (
     step,
 )
 
-PERIOD_S = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """An engine under test.
-
-    Attributes:
-        name: In `ENGINES`.
-        dtype: Of the states that it is given.
-        rounding: What arithmetic in another order may change in a step, relative to 1.
-        drift: How far a second may move what should stay, relative.
-        half_second_error: Of half a second of tumbling, position in m.
-    """
-
-    name: str
-    dtype: torch.dtype
-    rounding: float
-    drift: float
-    half_second_error: float
-
-    def make(self) -> Engine:
-        return make_engine(self.name)
-
-
-EXACT = Case(
-    name="analytic",
-    dtype=torch.float64,
-    rounding=1e-12,
-    drift=2e-5,
-    half_second_error=1e-4,  # one Runge-Kutta step per period
-)
-CASES = {
-    "analytic": EXACT,
-    "analytic-float32": replace(EXACT, dtype=torch.float32, rounding=2e-6),
-    "fused": replace(EXACT, name="fused", dtype=torch.float32, rounding=2e-6),
-    "mujoco": replace(EXACT, name="mujoco", half_second_error=2e-5),
-    "mujoco_warp": replace(  # rounds a thousand times in a second
-        EXACT, name="mujoco_warp", dtype=torch.float32, rounding=2e-6, drift=1e-3
-    ),
-    "mujoco-float32": replace(EXACT, name="mujoco", dtype=torch.float32, rounding=2e-6),
-}
-
-
 SLOW = ("mujoco_warp",)
 """Their kernels compile for a minute on a CPU."""
 
@@ -83,67 +40,6 @@ def case(request: pytest.FixtureRequest) -> Case:
     if request.param in SLOW:
         pytest.importorskip("mujoco_warp")
     return CASES[request.param]
-
-
-def crew(
-    n: int, dtype: torch.dtype, seed: int = 0, *, space: str = "diverse"
-) -> tuple[MultirotorParameters, MultirotorState]:
-    """Robots anywhere, their motors at hover speed."""
-    generator = torch.Generator().manual_seed(seed)
-    robots = sample(DISTRIBUTIONS[space](), n, generator)
-    state = reset(robots, InitialStates(), generator)
-    hover = robots.hover_speed.unsqueeze(-1).expand(-1, robots.num_motors)
-    return robots.to(dtype), cast(replace(state, motor_speed=hover), dtype)
-
-
-def cast(state: MultirotorState, dtype: torch.dtype) -> MultirotorState:
-    return replace(state, **{name: value.to(dtype) for name, value in vars(state).items()})
-
-
-def commands(robots: MultirotorParameters, count: int, turn: float, seed: int = 0) -> Tensor:
-    """Setpoints (count, n, num_motors) near hover, new ones every tenth of a second.
-
-    Args:
-        robots: Of whom.
-        count: Periods.
-        turn: Angular acceleration about roll and pitch at most, rad/s^2.
-        seed: Of the draws.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    shape = (-(-count // 10), len(robots), robots.num_motors)
-    unit = torch.rand(shape, generator=generator, dtype=torch.float64)
-    share = turn / robots.torque_to_inertia.double().unsqueeze(-1)
-    speed = (robots.hover_speed.double().unsqueeze(-1) + share * (unit - 0.5)).clamp(0.05, 0.95)
-    return (2.0 * speed - 1.0).repeat_interleave(10, dim=0)[:count]
-
-
-def fly(
-    engine: Engine,
-    robots: MultirotorParameters,
-    state: MultirotorState,
-    actions: Tensor,
-    *,
-    parts: int = 1,
-) -> MultirotorState:
-    """One period per action, each in equal parts."""
-    for action in actions.to(robots.mass_kg.dtype):
-        for _ in range(parts):
-            state = engine(robots, state, action, PERIOD_S / parts)
-    return state
-
-
-def exactly(
-    robots: MultirotorParameters, state: MultirotorState, actions: Tensor, *, parts: int = 20
-) -> MultirotorState:
-    """The same by the equations of motion, 20 times finer, in float64."""
-    double = torch.float64
-    return fly(step, robots.to(double), cast(state, double), actions, parts=parts)
-
-
-def apart(one: MultirotorState, other: MultirotorState) -> float:
-    """Largest difference between two states of any robot, m, m/s, rad/s or 1."""
-    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
-    return max(float((a.double() - b.double()).abs().max()) for a, b in pairs)
 
 
 def test_the_same_again_whatever_came_between(case: Case) -> None:
@@ -166,6 +62,16 @@ def test_a_robot_alone_flies_as_in_the_crowd(case: Case) -> None:
     together = fly(engine, robots, state, actions)
     alone = fly(engine, robots[2:3], state[2:3], actions[:, 2:3])
     assert apart(together[torch.tensor([2])], alone) < 10 * case.rounding
+
+
+def test_robots_that_are_written_to_fly_as_what_they_are_now(case: Case) -> None:
+    """Whatever an engine keeps of them to be faster."""
+    robots, state = crew(3, case.dtype)
+    actions = commands(robots, 4, turn=50.0)
+    engine = case.make()
+    fly(engine, robots, state, actions)
+    robots.mass_kg[1] *= 2.0
+    assert apart(fly(engine, robots, state, actions), fly(case.make(), robots, state, actions)) == 0
 
 
 def test_what_comes_out_is_of_the_kind_that_went_in(case: Case) -> None:

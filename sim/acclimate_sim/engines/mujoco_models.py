@@ -10,6 +10,7 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.errors import named
 from acclimate_sim.engines.mujoco_model import blank_model, numbers, numbers_dtype, write
+from acclimate_sim.engines.watched import Watched
 from acclimate_sim.multirotor.parameters import MultirotorParameters
 
 
@@ -23,8 +24,7 @@ class MujocoModels:
     def __init__(self, *, floor: bool) -> None:
         self._floor = floor
         self._start_anew(num_motors=4)
-        self._last: MultirotorParameters | None = None
-        self._versions: tuple[int, ...] = ()
+        self._watched = Watched()
 
     def fit(self, parameters: MultirotorParameters) -> tuple[list[mujoco.MjModel], np.ndarray]:
         """Bring the models up to date.
@@ -37,7 +37,7 @@ class MujocoModels:
                 not finite.
         """
         n = len(parameters)
-        if self._unchanged(parameters):
+        if self._watched.unchanged(_tensors(parameters)):
             return self._models[:n], np.empty(0, dtype=int)
         rows = numbers(parameters)
         _refuse_impossible(rows)
@@ -48,7 +48,7 @@ class MujocoModels:
         for i in changed:
             write(self._models[i], rows[i], self._scratch)
             self._numbers[i] = rows[i]
-        self._last, self._versions = parameters, _versions(parameters)
+        self._watched.watch(_tensors(parameters))
         return self._models[:n], changed
 
     def _start_anew(self, num_motors: int) -> None:
@@ -65,17 +65,6 @@ class MujocoModels:
             unwritten = np.zeros(missing, dtype=self._numbers.dtype)
             self._numbers = np.concatenate((self._numbers, unwritten))
 
-    def _unchanged(self, parameters: MultirotorParameters) -> bool:
-        """Whether these are the very tensors of the last call, which nobody wrote to since."""
-        last = self._last
-        if last is None:
-            return False
-        pairs = zip(_tensors(last), _tensors(parameters), strict=True)
-        if any(a is not b for a, b in pairs):
-            return False
-        versions = _versions(parameters)
-        return bool(versions) and versions == self._versions
-
 
 def _tensors(parameters: MultirotorParameters) -> tuple[Tensor, ...]:
     """What models are made of."""
@@ -86,14 +75,6 @@ def _tensors(parameters: MultirotorParameters) -> tuple[Tensor, ...]:
         parameters.motor_axis,
         parameters.torque_coefficient_m,
     )
-
-
-def _versions(parameters: MultirotorParameters) -> tuple[int, ...]:
-    """How often each tensor was written to; empty if one does not count (inference mode)."""
-    tensors = _tensors(parameters)
-    if any(tensor.is_inference() for tensor in tensors):
-        return ()
-    return tuple(tensor._version for tensor in tensors)
 
 
 def _refuse_impossible(rows: np.ndarray) -> None:

@@ -71,6 +71,38 @@ extern "C" void backward(long begin, long end, long steps, long stride,
   operator delete[](S, std::align_val_t(64));
 }}
 """
+STEP = """
+extern "C" int lanes() {{ return LANES; }}
+
+template <bool WHOLE>
+static void steps(long begin, long end, long count, const float* const* parameters,
+                  const Row* world, const Row* carry, const Row* moment, const Row* after) {{
+  constexpr long stride = LANES;
+{hoisted}
+  for (long block = begin; block < end; block++) {{
+    V W[{sizes.world}], C[{sizes.carry}];
+    float m[{sizes.moment} * LANES];
+    for (long i = 0; i < {sizes.world}; i++) W[i] = gather<WHOLE>(world[i], block, count);
+    for (long i = 0; i < {sizes.carry}; i++) C[i] = gather<WHOLE>(carry[i], block, count);
+    for (long i = 0; i < {sizes.moment}; i++)
+      store(m + i * LANES, gather<WHOLE>(moment[i], block, count));
+{body}
+    for (long i = 0; i < {sizes.carry}; i++) scatter<WHOLE>(after[i], block, count, C[i]);
+  }}
+}}
+
+extern "C" void step(long begin, long end, const float* const* parameters, const Leaf* worlds,
+                     const Leaf* carries, const Leaf* moments, const Leaf* afters) {{
+  Row world[{sizes.world}], carry[{sizes.carry}], moment[{sizes.moment}], after[{sizes.carry}];
+  spread(worlds, world, {sizes.world});
+  spread(carries, carry, {sizes.carry});
+  spread(moments, moment, {sizes.moment});
+  spread(afters, after, {sizes.carry});
+  const long whole = end / LANES, rest = end % LANES;
+  steps<true>(begin / LANES, whole, LANES, parameters, world, carry, moment, after);
+  if (rest) steps<false>(whole, whole + 1, rest, parameters, world, carry, moment, after);
+}}
+"""
 
 
 def emit_forward(scalars: Scalars, sizes: Sizes) -> str:
@@ -81,6 +113,17 @@ def emit_forward(scalars: Scalars, sizes: Sizes) -> str:
     ends += _assignments("C", printer, carry)
     return _header() + FORWARD.format(
         hoisted=printer.hoisted(), body=printer.body(ends), sizes=sizes
+    )
+
+
+def emit_step(scalars: Scalars, sizes: Sizes) -> str:
+    """Print a single step, whose result is the next carry, for robots wherever they lie."""
+    carry, _ = scalars.results
+    printer = Printer(scalars.program, carry)
+    return _header() + STEP.format(
+        hoisted=printer.hoisted(),
+        body=printer.body(_assignments("C", printer, carry)),
+        sizes=sizes,
     )
 
 

@@ -17,6 +17,42 @@ INLINE V all(float x) { return V{} + x; }
 INLINE V load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 INLINE void store(float* p, V x) { *reinterpret_cast<Unaligned*>(p) = x; }
 
+// One number of every robot, wherever it lies: block b of LANES robots begins at first + b * block.
+struct Row {
+  float* first;
+  long lane, block;
+};
+
+// Numbers of robots that lie alike: the next one a column further.
+struct Leaf {
+  float* first;
+  long lane, block, column, width;
+};
+
+static void spread(const Leaf* leaves, Row* rows, long count) {
+  for (const Row* end = rows + count; rows < end; leaves++)
+    for (long i = 0; i < leaves->width; i++)
+      *rows++ = {leaves->first + i * leaves->column, leaves->lane, leaves->block};
+}
+
+// WHOLE blocks hold LANES robots; of others the first `count` exist, and the last of them fills up.
+template <bool WHOLE>
+INLINE V gather(const Row& row, long block, long count) {
+  const float* p = row.first + block * row.block;
+  if (row.lane == 0) return all(*p);
+  if (WHOLE && row.lane == 1) return load(p);
+  V v;
+  for (long i = 0; i < LANES; i++) v[i] = p[(WHOLE || i < count ? i : count - 1) * row.lane];
+  return v;
+}
+
+template <bool WHOLE>
+INLINE void scatter(const Row& row, long block, long count, V v) {
+  float* p = row.first + block * row.block;
+  if (WHOLE && row.lane == 1) return store(p, v);
+  for (long i = 0; i < (WHOLE ? LANES : count); i++) p[i * row.lane] = v[i];
+}
+
 // Comparisons with what is not a number are false: such an `a` comes through all of these.
 INLINE V select(M mask, V a, V b) { return mask ? a : b; }
 INLINE V maximum(V a, V b) { return a < b ? b : a; }
