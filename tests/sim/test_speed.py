@@ -70,8 +70,8 @@ def test_too_many_robots_are_refused_before_memory_is_full(
     with pytest.raises(ConfigError, match=r"101 robots need about.*Fix: at most 64 at once"):
         measure("analytic", 101)
     measure("analytic", 100, seconds=0.01)
-    with pytest.raises(ConfigError, match=r"2 robots need.*at most 1 at once"):
-        measure("mujoco", 2)
+    with pytest.raises(ConfigError, match=r"3 robots need.*at most 2 at once"):
+        measure("mujoco", 3)
 
 
 def test_free_memory_is_told_in_bytes() -> None:

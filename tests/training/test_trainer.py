@@ -217,6 +217,17 @@ def test_robot_that_breaks_alone_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"'thrust_to_weight': {robot['thrust_to_weight'].item()}" in str(broken.value)
 
 
+def test_no_more_memory_says_what_would_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **settings: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr(algorithm, "draw_episodes", full)
+    with pytest.raises(TrainingError, match=r"8 robots for up to 10 steps.* Fix: .*--num-envs 4 "):
+        train(tiny(tmp_path / "run"))
+
+
 def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from acclimate_contract import multirotor_family
+from acclimate_sim.memory import is_out_of_memory
 from acclimate_sim.multirotor import DISTRIBUTIONS, sample
 from acclimate_training.algorithms.algorithm import Algorithm, AlgorithmMaker
 from acclimate_training.algorithms.batches import share_of
@@ -166,7 +167,8 @@ def _iterate(
 ) -> None:
     """Go through the iterations that are left, in step with the team; the leader has the log."""
     for iteration in range(done, cfg.iterations):
-        outcome = algorithm.iterate(iteration)
+        with _room_for(cfg):
+            outcome = algorithm.iterate(iteration)
         figures = team.average_figures(outcome.figures)
         if not all(map(math.isfinite, figures.values())):
             raise _broken(cfg, team, algorithm, iteration, figures, outcome.robot_cost)
@@ -178,6 +180,21 @@ def _iterate(
             log.save(completed)
         if stopping:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def _room_for(cfg: TrainCfg) -> Iterator[None]:
+    """Say what would fit where memory runs out; horizons grow, so that it may happen late."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{cfg.num_envs} robots for up to {cfg.last_horizon} steps do not fit into memory. The "
+            f"last checkpoint is untouched. Fix: start anew with --num-envs {cfg.num_envs // 2} or "
+            "a shorter --last-horizon, or take more machines with torchrun."
+        ) from error
 
 
 def export_run(run: Path, path: Path) -> None:
