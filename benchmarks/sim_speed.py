@@ -9,7 +9,7 @@ from benchmarks.peers import PEERS, Peer, installed
 from benchmarks.peers import measure as measure_peer
 from benchmarks.record import Figures
 
-SIZES = (1, 16, 256, 4096, 65536, 2**20)
+SIZES = (1, 16, 256, 4096, 65536, 2**18, 2**20)
 CASES = {"analytic": SIZES, "fused": SIZES, "mujoco": SIZES[:4]}
 """MuJoCo's time per robot does not depend on how many there are."""
 

@@ -104,6 +104,18 @@ def test_readme_figures_are_those_of_the_record() -> None:
         assert shown == [ours, *large[label]], label
 
 
+def test_readme_figures_of_another_simulator_are_those_of_the_record() -> None:
+    policy = MODELS / "quadrotor" / "policy.onnx"
+    record = read_record(policy.parent / "evaluation-mujoco.json")
+    assert record["policy_sha256"] == hashlib.sha256(policy.read_bytes()).hexdigest()
+    figures = {row[0]: row[1:] for row in population_rows(record)}
+    readme = (ROOT / "README.md").read_text().split("<!-- transfer -->")[1]
+    rows = re.findall(r"^\| (.*) \|$", readme, flags=re.MULTILINE)
+    assert len(rows) > 5
+    for label, *shown in (row.split(" | ") for row in rows[1:]):
+        assert shown == figures[label], label
+
+
 @pytest.mark.slow
 def test_make_train_reaches_the_bar(tmp_path: Path) -> None:
     """Train from nothing with the committed settings: minutes, hence outside the default run."""

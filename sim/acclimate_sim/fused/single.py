@@ -1,8 +1,9 @@
 """A single step in one compiled loop over robots, without gradients and without copies."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
-from threading import Thread
 from typing import Any, TypeVar
 
 import torch
@@ -108,9 +109,13 @@ class FusedStep:
         num_blocks = num_envs // self._lanes
         edges = [num_blocks * i // threads * self._lanes for i in range(threads)] + [num_envs]
         *others, own = pairwise(map(ctypes.c_long, edges))
-        helpers = [Thread(target=self._step, args=(*edge, *given)) for edge in others]
-        for helper in helpers:
-            helper.start()
+        helpers = [_pool(threads).submit(self._step, *edge, *given) for edge in others]
         self._step(*own, *given)
         for helper in helpers:
-            helper.join()
+            helper.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Helpers that stay: to start a thread takes as long as some thousand robots."""
+    return ThreadPoolExecutor(threads - 1)
