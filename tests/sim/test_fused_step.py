@@ -1,5 +1,6 @@
 """A single compiled step: numbers wherever they lie, and as many threads as there are."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -95,9 +96,18 @@ def test_threads_change_nothing_at_all(
     alone = compiled(blocks, carry, moment)
     monkeypatch.setattr(single, "SHARE", 16)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    started = []
-    thread = single.Thread
-    monkeypatch.setattr(single, "Thread", lambda **k: started.append(k) or thread(**k))
+    asked = []
+    pool = single._pool
+    monkeypatch.setattr(single, "_pool", lambda count: asked.append(count) or pool(count))
     for a, b in zip(compiled(blocks, carry, moment), alone, strict=True):
         assert torch.equal(a, b)
-    assert len(started) == min(threads, max(1, n // 16)) - 1
+    assert len(asked) == min(threads, max(1, n // 16)) - 1
+
+
+def test_threads_are_had_anew_in_a_forked_process() -> None:
+    """Those of its parent are not there, and waiting for them would never end."""
+    assert single._pool(2).submit(os.getpid).result() == os.getpid()
+    child = os.fork()
+    if child == 0:
+        os._exit(single._pool(2).submit(int, "7").result(timeout=20.0))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -1,6 +1,7 @@
 """A single step in one compiled loop over robots, without gradients and without copies."""
 
 import ctypes
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -119,3 +120,6 @@ class FusedStep:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Helpers that stay: to start a thread takes as long as some thousand robots."""
     return ThreadPoolExecutor(threads - 1)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along into a fork
