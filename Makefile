@@ -30,7 +30,7 @@ train: $(READY)  ## train a policy from nothing on this machine
 	$(BIN)/acclimate train --out runs/quadrotor-tiny --workers $$(( $$(nproc) > 1 ? 2 : 1 ))
 
 bench: $(READY)  ## every figure we publish, peers beside us
-	$(BIN)/python -m benchmarks
+	OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) runs ros_ws/build ros_ws/install ros_ws/log

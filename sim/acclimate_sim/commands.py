@@ -1,5 +1,6 @@
 """Verbs of this package; imports stay light until one runs."""
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -85,6 +86,8 @@ class BenchCfg:
 
 def bench(cfg: Annotated[BenchCfg, tyro.conf.arg(name="")]) -> int:
     """Measure how fast engines step robots on this machine, and in how much memory."""
+    # Read when torch is loaded: its threads would spin while the engine's want their cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from itertools import product
 
     from rich.console import Console
