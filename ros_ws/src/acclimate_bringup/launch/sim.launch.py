@@ -24,7 +24,8 @@ ARGUMENTS = {
     ),
     "robot": ("random", "Known platform, or 'random'."),
     "seed": ("0", "Which random robot."),
-    "policy": ("models/quadrotor/policy.onnx", "Policy file."),
+    "family": ("quadrotor", "Family of that robot."),
+    "policy": ("models/quadrotor/policy.onnx", "Policy file, for robots of that family."),
     "bag": ("runs/launch/bag", "Folder to record into; it must not exist yet."),
     "test": ("true", "Also fly the field test; without it, arm and send references yourself."),
 }
@@ -48,11 +49,16 @@ def generate_launch_description():
         return ParameterValue(LaunchConfiguration(name), value_type=kind)
 
     robot = {"robot": setting("robot"), "seed": setting("seed", int)}
+    family = {"family": setting("family")}
     nodes = [
         node("acclimate_control", "recorder", parameters={"bag": setting("bag")}),
         node("acclimate_control", "simulated_robot", parameters=robot),
-        node("acclimate_control", "safety_node"),
-        node("acclimate_control", "policy_node", parameters={"policy": setting("policy")}),
+        node("acclimate_control", "safety_node", parameters=family),
+        node(
+            "acclimate_control",
+            "policy_node",
+            parameters={**family, "policy": setting("policy")},
+        ),
         node(
             "acclimate_field_tests",
             "flight_test",
