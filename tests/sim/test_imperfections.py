@@ -16,8 +16,9 @@ from acclimate_sim.multirotor import (
     sample_imperfect,
     widened,
 )
-from acclimate_sim.multirotor.distribution import build, build_imperfections, diverse
+from acclimate_sim.multirotor.distribution import diverse
 from acclimate_sim.multirotor.imperfections import NO_FLOOR_M
+from acclimate_sim.multirotor.sampling import build, build_imperfections
 from acclimate_sim.robots import load_robot
 
 NAMES = [field.name for field in fields(Imperfections)]

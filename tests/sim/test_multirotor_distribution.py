@@ -14,7 +14,8 @@ from acclimate_sim.multirotor import (
     sample,
     widened,
 )
-from acclimate_sim.multirotor.distribution import build, with_motors
+from acclimate_sim.multirotor.distribution import with_motors
+from acclimate_sim.multirotor.sampling import build
 
 # The 5, 50 and 95 % quantiles of the 1000 robots that the published policy was trained on
 # (Eschmann et al. 2025, arXiv 2509.11481: released code, seed 0), and half of their last digit.

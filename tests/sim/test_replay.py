@@ -7,7 +7,7 @@ import torch
 
 from acclimate_sim.engines.errors import SimulationError
 from acclimate_sim.multirotor import published, resting, sample
-from acclimate_sim.multirotor.distribution import build
+from acclimate_sim.multirotor.sampling import build
 from acclimate_sim.randomization import check_finite
 
 SEED, N = 3, 20

@@ -9,9 +9,10 @@ from torch import Tensor
 from acclimate_contract import ConfigError
 from acclimate_sim.engines.watched import Watched
 from acclimate_sim.fused import FusedStep, Rows
-from acclimate_sim.multirotor.distribution import published, sample, with_motors
+from acclimate_sim.multirotor.distribution import published, with_motors
 from acclimate_sim.multirotor.dynamics import step
 from acclimate_sim.multirotor.parameters import MultirotorParameters
+from acclimate_sim.multirotor.sampling import sample
 from acclimate_sim.multirotor.state import MultirotorState, resting
 
 

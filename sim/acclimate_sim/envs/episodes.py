@@ -20,7 +20,7 @@ from acclimate_sim.multirotor import (
     external_force,
     reset,
 )
-from acclimate_sim.multirotor.distribution import build, build_imperfections
+from acclimate_sim.multirotor.sampling import build, build_imperfections
 from acclimate_sim.multirotor.task import PERIOD_S
 from acclimate_sim.randomization import ParameterSpace
 from acclimate_sim.seeds import derived_seed

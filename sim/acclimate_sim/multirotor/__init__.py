@@ -4,8 +4,6 @@ from acclimate_sim.multirotor.changes import changed
 from acclimate_sim.multirotor.distribution import (
     DISTRIBUTIONS,
     published,
-    sample,
-    sample_imperfect,
     widened,
 )
 from acclimate_sim.multirotor.disturbances import Disturbances, between, calm
@@ -19,6 +17,7 @@ from acclimate_sim.multirotor.parameters import (
     single_multirotor,
     single_quadrotor,
 )
+from acclimate_sim.multirotor.sampling import sample, sample_imperfect
 from acclimate_sim.multirotor.signals import signals
 from acclimate_sim.multirotor.state import MultirotorState, resting
 from acclimate_sim.multirotor.world import advance, delayed, measure

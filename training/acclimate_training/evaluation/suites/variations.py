@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from acclimate_sim.multirotor import DISTRIBUTIONS, Disturbances
-from acclimate_sim.multirotor.distribution import NOISE_STD, ROTOR_RADIUS
+from acclimate_sim.multirotor.sampling import NOISE_STD, ROTOR_RADIUS
 from acclimate_sim.randomization import Distribution, LogUniform, ParameterSpace, Uniform
 from acclimate_sim.wind import dryden
 from acclimate_training.evaluation.figures import Figure, hold, tracking
